@@ -108,8 +108,9 @@ build: .venv-sam/.installed ## Build functions and layer into .aws-sam (RUNTIME=
 	@.venv-sam/bin/python -m infra.packaging.artefact
 	@.venv-sam/bin/python infra/cost/sizes.py
 
-artefact: build ## Lint the result of `make build`, transformed, for each stage and parameter
+artefact: build .venv/.runtime ## Lint the result of `make build`, transformed, and import the console's function
 	@$(SAM_ENV) .venv-sam/bin/python -m infra.packaging.lint
+	@$(BIN)/python -m infra.packaging.console_function
 
 ENV ?= dev
 STAGES := dev staging prod

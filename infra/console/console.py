@@ -38,6 +38,7 @@ from infra.console.page import (
     Read,
     Redirect,
     Source,
+    TooLarge,
     View,
     Visit,
     Visitor,
@@ -46,7 +47,6 @@ from infra.console.page import (
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
-from infra.server.http import Stopped
 from infra.server.stopped import Stopped
 from kernel.errors import StoreError, VersionConflict
 
@@ -63,6 +63,7 @@ _STATUSES: Mapping[type[Refusal], HTTPStatus] = {
     Absent: HTTPStatus.NOT_FOUND,
     AWSError: HTTPStatus.BAD_GATEWAY,
     BadFilter: HTTPStatus.BAD_REQUEST,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     InvalidRequest: HTTPStatus.CONFLICT,
     TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
     TooMany: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -71,8 +72,8 @@ _STATUSES: Mapping[type[Refusal], HTTPStatus] = {
 LIVE = f"{PREFIX}/live"
 
 _NO_RIGHT = (
-    "your user has neither console/read nor orders/operate: ask an administrator for one of these"
-    " groups, then reload this page"
+    "Your user has neither console/read nor orders/operate. Ask an administrator for one of these"
+    " groups, then try again after two minutes."
 )
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -178,9 +179,11 @@ class Console:
     def _signed_out(self, request: Request, page: Page) -> Response:
         """Answer a request without a session: a person who reads a page signs in, and returns."""
         if "hx-request" in request.headers:
-            return Response("your session has ended; reload the page", HTTPStatus.UNAUTHORIZED)
+            return Response("Your session has ended. Reload the page.", HTTPStatus.UNAUTHORIZED)
         if request.method == "POST":
-            text = "nothing was done: your session has ended; go back, reload the page, and sign in"
+            text = (
+                "Nothing was done: your session has ended. Go back, reload, and sign in."
+            )
             return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
         query = f"?{request.url.query}" if request.url.query else ""
         return _see(f"{PREFIX}/sign-in?{urlencode({'to': request.url.path + query})}")

@@ -202,6 +202,10 @@ class BadFilter(Refusal):
     """A filter or a field has a value that cannot be used; the message has the way out."""
 
 
+class TooLarge(Refusal):
+    """An answer is larger than this home of the console sends; the message has the way out."""
+
+
 Read = Callable[[Visit, Any], View | Download | Document | Redirect]
 """A reader: it gets a connection to the data directory's database or, of a stack, its source."""
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from infra.dead_letters.reason import content_of, reason_of
 from infra.deployed.account import translate_errors
+from infra.deployed.bounds import Bounds, TimeLimit
 from infra.deployed.stack import DeployedStack
 from infra.local.orderflow import order_id_in
 from infra.local.stack_loader import load
@@ -58,11 +59,16 @@ class DeadLetterQueues:
     patience
         Seconds of long polling. A long poll asks all servers of a queue, a short poll only some
         (SQS, short and long polling).
+    bounds
+        Bounds of each time that dead letters are received.
     """
 
-    def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
+    def __init__(
+        self, stack: DeployedStack, patience: int = 1, bounds: Bounds | None = None
+    ) -> None:
         self.stack = stack
         self.patience = patience
+        self.bounds = bounds or Bounds()
         self.sqs = stack.client("sqs", max_pool_connections=20)
         self.template = load(TEMPLATE, {}, lambda _variable, value: value)
         self.names = [name for name in self.template.dead_letter_queues if name in stack.names]
@@ -112,8 +118,11 @@ class DeadLetterQueues:
 
     def _receive(self, queue: str, visibility_timeout: float) -> dict[str, Received]:
         received: dict[str, Received] = {}
+        limit, size = TimeLimit(self.bounds.receiving), 0
         with translate_errors(f"the queue {queue}", REDEPLOY):
             for _ in range(MAX_REQUESTS):
+                if limit.is_over() or size > self.bounds.size:
+                    break
                 messages = self.sqs.receive_message(
                     QueueUrl=self.stack.name(queue),
                     MaxNumberOfMessages=BATCH,
@@ -125,6 +134,7 @@ class DeadLetterQueues:
                 if not messages:
                     break
                 for message in messages:
+                    size += len(message["Body"])
                     self._add(received, queue, message)
         return received
 
@@ -144,11 +154,15 @@ class DeadLetterQueues:
         received[str(dead_letter.id)] = item
 
     def _release(self, received: Iterable[Received]) -> None:
+        """Release dead letters; SQS releases the others when their visibility timeout ends."""
+        limit = TimeLimit(self.bounds.receiving)
         by_queue: dict[str, list[str]] = {}
         for item in received:
             by_queue.setdefault(item.dead_letter.queue, []).extend(item.receipts)
         for queue, receipts in by_queue.items():
             for first in range(0, len(receipts), BATCH):
+                if limit.is_over():
+                    return
                 entries = [
                     {"Id": str(place), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
                     for place, receipt in enumerate(receipts[first : first + BATCH])

@@ -1,4 +1,4 @@
-"""Modules that the console of a stack must not import: its function on AWS has none of them."""
+"""Modules that the console of a stack, and its function, must not import at their start."""
 
 from functools import cache
 
@@ -11,6 +11,7 @@ CONSOLE = (
     "infra.console.stack.source",
     "infra.console.stack.pages",
     "infra.console.stack.readers",
+    "infra.console.hosted.function",
 )
 
 NEVER = {

@@ -214,7 +214,7 @@ def test_the_layers_build_has_the_templates_runtime_and_architecture() -> None:
         default = BODY["Parameters"][name]["Default"].removeprefix("python")
         assert f"{variable} ?= {default}\n" in makefile
         assert f"{variable} ?= {default}\n" in (ROOT / "infra/layer/Makefile").read_text()
-    assert "export RUNTIME ARCHITECTURE\n" in makefile
+    assert "export RUNTIME ARCHITECTURE PROJECT\n" in makefile
 
 
 def test_one_choice_of_runtime_and_architecture_reaches_the_layer_and_the_parameters() -> None:

@@ -16,6 +16,7 @@ from tests.fakes.hosted_console import URL, HostedBrowser, hosted, restart
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
 from tests.fakes.user_pool import POOL, UserPool
+from tests.integration.test_stack_console_acting import LETTER, put_in
 
 SESSION = "__Host-orderflow_console"
 
@@ -277,7 +278,7 @@ def test_a_poll_without_a_session_is_told_and_follows_no_redirect(browser: Hoste
     polled = browser.get("/console/", {"hx-request": "true", "hx-target": "div#live"})
 
     assert polled.status == 401
-    assert "reload" in polled.text
+    assert "Reload" in polled.text
 
 
 def test_a_form_without_a_session_does_nothing(
@@ -286,7 +287,7 @@ def test_a_form_without_a_session_does_nothing(
     sent = browser.post("/console/orders/O-1/note", {"reason": "any"})
 
     assert sent.status == 401
-    assert "nothing was done" in sent.text
+    assert "Nothing was done" in sent.text
     assert "NOTED" not in str(stack.client("dynamodb").scan(TableName="orders")["Items"])
 
 
@@ -329,6 +330,22 @@ def test_every_response_has_the_headers(browser: HostedBrowser) -> None:
         assert page.headers["cache-control"] == "no-store", path
 
 
+def test_a_look_at_the_dead_letters_is_known_to_each_environment(
+    browser: HostedBrowser, stack: DeployedStack
+) -> None:
+    number = put_in(stack, LETTER)
+    browser.sign_in("ada")
+
+    looked = browser.post("/console/dead-letters/look", {})
+    restart()
+
+    assert "SQS has shown 1 dead letter" in browser.get(looked.location).text
+    letter = browser.get(f"/console/dead-letters/{number}")
+    assert letter.status == 200
+    closed = browser.post(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
+    assert "iscarded" in browser.get(closed.location).text
+
+
 # ---- failures
 
 
@@ -341,7 +358,7 @@ def test_a_throttled_pool_is_a_message_and_the_session_stays(browser: HostedBrow
     browser.pool.refuses = ""
 
     assert failed.status == 502
-    assert "your session could not be read: the user pool: AWS throttles" in failed.text
+    assert "Your session could not be read: the user pool: AWS throttles" in failed.text
     assert browser.get("/console/orders").status == 200
 
 
@@ -352,7 +369,7 @@ def test_a_throttled_table_is_a_message(browser: HostedBrowser) -> None:
         failed = browser.get("/console/orders")
 
     assert failed.status == 503
-    assert "your session could not be read" in failed.text
+    assert "Your session could not be read" in failed.text
 
 
 def test_a_function_that_cannot_begin_says_why_and_tries_again(

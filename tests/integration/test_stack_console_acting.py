@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
 import boto3
 import pytest
 
+from infra.console.stack.limits import LOOPBACK
 from infra.deployed.stack import DeployedStack
 from tests.fakes.events import DETAIL
 from tests.fakes.stack_console import StackVisitor, counted_calls, refusing, visiting
@@ -34,7 +36,7 @@ def visitor(stack: DeployedStack) -> Iterator[StackVisitor]:
     events.create_archive(ArchiveName="orders-archive", EventSourceArn=bus)
     pattern = '{"source": ["orders.service"]}'
     events.put_rule(Name="x-OrderCreatedRule-1", EventBusName="orders-bus", EventPattern=pattern)
-    with visiting(stack) as opened:
+    with visiting(stack, replace(LOOPBACK, wait=0.0)) as opened:
         yield opened
 
 
@@ -106,9 +108,8 @@ def test_a_discard_needs_a_reason(visitor: StackVisitor) -> None:
 
 
 def test_a_wrong_currency_is_edited_and_its_run_gets_the_right_one(
-    visitor: StackVisitor, monkeypatch: pytest.MonkeyPatch
+    visitor: StackVisitor,
 ) -> None:
-    monkeypatch.setattr("infra.console.stack.operations.WAIT", 0.0)
     number = put(visitor)
     looked(visitor)
     at = f"/console/dead-letters/{number}"
@@ -127,9 +128,8 @@ def test_a_wrong_currency_is_edited_and_its_run_gets_the_right_one(
 
 
 def test_a_group_is_redriven_and_one_that_was_not_received_is_named(
-    visitor: StackVisitor, monkeypatch: pytest.MonkeyPatch
+    visitor: StackVisitor,
 ) -> None:
-    monkeypatch.setattr("infra.console.stack.operations.WAIT", 0.0)
     letters = [put(visitor), put(visitor)]
     looked(visitor)
     ids = " ".join([*letters, "gone-1"])

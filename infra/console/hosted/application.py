@@ -54,7 +54,7 @@ class HostedConsole:
             try:
                 await asyncio.to_thread(self._callers.resolve, session)
             except (AWSError, OrderflowError) as error:
-                text = f"your session could not be read: {error}"
+                text = f"Your session could not be read: {error}"
                 status = (
                     HTTPStatus.BAD_GATEWAY
                     if isinstance(error, AWSError)

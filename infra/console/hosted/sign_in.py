@@ -1,6 +1,6 @@
 """Sign-in by the stack's user pool: OpenID Connect's authorization code flow with PKCE.
 
-1. `SignIn.begin` makes a random verifier, keeps it in a cookie of the browser for ten minutes, and
+1. `SignIn.begin` makes a random verifier, keeps it in a cookie of the browser for 15 minutes, and
    sends the browser to the pool's page. State, nonce and code challenge are digests of the
    verifier, so the cookie has all that the answer must match. Its name has the beginning of the
    state: each tab has a sign-in of its own.
@@ -35,7 +35,7 @@ from infra.errors import AWSError, Refusal
 COOKIE = "__Host-orderflow_sign_in_"
 """Beginning of the name of a sign-in's cookie; eight characters of its state follow."""
 
-LIFETIME = 600
+LIFETIME = 900
 """Seconds that a person has at the pool's page."""
 
 TIMEOUT = 5.0

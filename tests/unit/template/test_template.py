@@ -10,7 +10,6 @@ import yaml
 
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import profile_of
-from infra.local.platform import TEMPLATE as SHIPPED
 from infra.local.platform import stack_of
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError

@@ -9,7 +9,6 @@ from typing import Any
 from infra.console.page import BadFilter, Redirect, View, Visit, link
 from infra.console.pages import dead_letter as shared
 from infra.console.pages.dead_letter import (
-    MAX_BATCH,
     changes_of_edit,
     checked_event,
     editor,
@@ -17,7 +16,7 @@ from infra.console.pages.dead_letter import (
     sentence,
     tone_of,
 )
-from infra.console.stack.source import StackSource
+from infra.console.stack.source import StackSource, limits_of
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed.dead_letter_records import closed_dead_letter
 from infra.errors import NotFound
@@ -30,11 +29,11 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,100}")
 AGAIN = "look at the queues again: SQS shows a sample, and an edited dead letter is a new message"
 
 
-def ids_of(text: str) -> list[str]:
+def ids_of(text: str, most: int) -> list[str]:
     """Return the ids of dead letters in a form, each once, or raise `BadFilter`."""
     words = list(dict.fromkeys(text.replace(",", " ").split()))
-    if len(words) > MAX_BATCH:
-        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
+    if len(words) > most:
+        raise BadFilter(f"ids: name at most {most:,} dead letters in one action")
     return [id_of(word) for word in words]
 
 
@@ -120,7 +119,8 @@ discard = partial(shared.discard, act=_act)
 
 async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Put discarded dead letters back; a look shows them, as new messages."""
-    done = await shared.undo(visit, form, ids_of)
+    named = partial(ids_of, most=limits_of(visit).letters)
+    done = await shared.undo(visit, form, named)
     text = f"{done.notice.rstrip('.')}. Look again to see it."
     return replace(done, to=link("/dead-letters"), notice=text)
 
