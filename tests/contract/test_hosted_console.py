@@ -349,6 +349,19 @@ def test_each_call_of_the_console_is_listed_with_its_resources() -> None:
     assert table_actions() - UNUSED.keys() == {one for one in ON if one.startswith("dynamodb:")}
 
 
+def test_the_page_lists_the_permissions_of_the_console_of_a_stack() -> None:
+    """A person needs those of the role, but for what the hosted console alone does."""
+    text = (ROOT / "docs/console.md").read_text(encoding="utf-8")
+    part = text.partition("Required IAM permissions")[2].partition("The console of a stack")[0]
+    written, service = set(), ""
+    for word in re.findall(r"`((?:[a-z]+:)?[A-Z]\w+)`", part):
+        service = word.partition(":")[0] if ":" in word else service
+        written.add(word if ":" in word else f"{service}:{word}")
+    hosted = {"dynamodb:DeleteItem"} | {one for one in ON if one.startswith("cognito-idp:")}
+    athena = {action for action, _ in QUERIED if action.startswith("athena:")}
+    assert written == (ON.keys() - hosted) | athena | {"glue:GetTable"}
+
+
 def test_the_role_has_the_consoles_calls_and_nothing_else() -> None:
     needed = {(action, resource) for action, resources in ON.items() for resource in resources}
     assert granted(CONSOLE) == needed | OBSERVED | QUERIED | LOOKS
