@@ -53,7 +53,7 @@ class Told:
 
 
 class StackSource:
-    """A deployed stack; ``options`` name it in a command, after a space."""
+    """A deployed stack; ``options`` and ``account_options`` name it in a command, after a space."""
 
     missing: Mapping[Feature, str] = MISSING
 
@@ -61,6 +61,7 @@ class StackSource:
         self.deployed = deployed
         self.name = name
         self.options = options or f" --stack {name}"
+        self.account_options = deployed.account.options
         self.now: Callable[[], float] = time.time
         self.sample = Sample()
         self.cache = Cache()
