@@ -90,8 +90,10 @@ def application() -> HostedConsole:
         The stack's resources cannot be listed.
     """
     settings = ConsoleSettings.from_environment()
-    account = ThreadedAccount(read_timeout=HOSTED.read_timeout, attempts=HOSTED.attempts)
     region = settings.console_pool.partition("_")[0]
+    account = ThreadedAccount(
+        region=region, read_timeout=HOSTED.read_timeout, attempts=HOSTED.attempts
+    )
     stack = find(account, settings.console_stack)
     options = f" --stack {settings.console_stack} --region {region}"
     look = BucketSample(account.client("s3"), stack.name("AnalyticsBucket"), now)
