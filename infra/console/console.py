@@ -181,9 +181,7 @@ class Console:
         if "hx-request" in request.headers:
             return Response("Your session has ended. Reload the page.", HTTPStatus.UNAUTHORIZED)
         if request.method == "POST":
-            text = (
-                "Nothing was done: your session has ended. Go back, reload the page, and sign in."
-            )
+            text = "Nothing was done: your session has ended. Go back, reload, and sign in."
             return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
         query = f"?{request.url.query}" if request.url.query else ""
         return _see(f"{PREFIX}/sign-in?{urlencode({'to': request.url.path + query})}")

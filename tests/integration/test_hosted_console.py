@@ -16,6 +16,7 @@ from tests.fakes.hosted_console import URL, HostedBrowser, hosted, restart
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
 from tests.fakes.user_pool import POOL, UserPool
+from tests.integration.test_stack_console_acting import LETTER, put_in
 
 SESSION = "__Host-orderflow_console"
 
@@ -327,6 +328,22 @@ def test_every_response_has_the_headers(browser: HostedBrowser) -> None:
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"], path
         assert page.headers["x-content-type-options"] == "nosniff", path
         assert page.headers["cache-control"] == "no-store", path
+
+
+def test_a_look_at_the_dead_letters_is_known_to_each_environment(
+    browser: HostedBrowser, stack: DeployedStack
+) -> None:
+    number = put_in(stack, LETTER)
+    browser.sign_in("ada")
+
+    looked = browser.post("/console/dead-letters/look", {})
+    restart()
+
+    assert "SQS has shown 1 dead letter" in browser.get(looked.location).text
+    letter = browser.get(f"/console/dead-letters/{number}")
+    assert letter.status == 200
+    closed = browser.post(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
+    assert "iscarded" in browser.get(closed.location).text
 
 
 # ---- failures

@@ -16,12 +16,15 @@ from mangum import Mangum
 from infra.console.console import build
 from infra.console.hosted.application import HostedConsole
 from infra.console.hosted.callers import HostedCallers
+from infra.console.hosted.look import BucketSample
 from infra.console.hosted.notices import TableNotices
 from infra.console.hosted.pages import pages
+from infra.console.hosted.response_limit import ResponseLimit
 from infra.console.hosted.sessions import TableSessions
 from infra.console.hosted.sign_in import Client, SignIn
 from infra.console.hosted.user_pool import UserPool
 from infra.console.page import Home
+from infra.console.stack.limits import HOSTED
 from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import find
@@ -35,9 +38,6 @@ from lambda_support.settings import Settings
 
 POLL = 15
 """Seconds after which a page is read again."""
-
-DEADLINE = 20.0
-"""Seconds of a page; API Gateway waits 30 s for the function."""
 
 TEXTS = [
     "text/",
@@ -90,18 +90,21 @@ def application() -> HostedConsole:
         The stack's resources cannot be listed.
     """
     settings = ConsoleSettings.from_environment()
-    account = ThreadedAccount()
     region = settings.console_pool.partition("_")[0]
+    account = ThreadedAccount(
+        region=region, read_timeout=HOSTED.read_timeout, attempts=HOSTED.attempts
+    )
     stack = find(account, settings.console_stack)
     options = f" --stack {settings.console_stack} --region {region}"
-    source = StackSource(stack, settings.console_stack, options)
+    look = BucketSample(account.client("s3"), stack.name("AnalyticsBucket"), now)
+    source = StackSource(stack, settings.console_stack, options, look, HOSTED)
     users = UserPool(account.client("cognito-idp"), settings.console_pool)
     callers = HostedCallers(TableSessions(stack.table(), now), users)
     issuer = f"https://cognito-idp.{region}.amazonaws.com/{settings.console_pool}"
     client = Client(settings.console_domain, issuer, settings.console_client, settings.console_url)
     shown = pages(SignIn(client, now), callers)
     notices = TableNotices(stack.table(), now)
-    home = Home(shown, StackReaders(source, DEADLINE), POLL, notices)
+    home = Home(shown, StackReaders(source), POLL, notices)
     console = build(source, callers, FunctionLog(), home)
     return HostedConsole(console, callers, settings.console_url)
 
@@ -109,7 +112,8 @@ def application() -> HostedConsole:
 @cache
 def adapter() -> Mangum:
     """Return the adapter of the console to Lambda."""
-    return Mangum(application(), lifespan="off", text_mime_types=TEXTS)
+    limited = ResponseLimit(application(), "use a command of `orders` with --stack")
+    return Mangum(limited, lifespan="off", text_mime_types=TEXTS)
 
 
 init_phase.prepare(adapter)
