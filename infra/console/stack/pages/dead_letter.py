@@ -1,5 +1,6 @@
 """One dead letter of a stack: from the last look, or from the records of closed ones."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -93,13 +94,13 @@ def edit(visit: Visit, source: StackSource) -> View:
 
 async def check(visit: Visit, form: Mapping[str, str]) -> View:
     """Show the differences of an edited event, its problems, and the rules that would match."""
-    letter, original = _editable_here(visit)
+    letter, original = await _last_seen(visit)
     return editor(letter, original, form.get("event", ""), checked_event(visit, original, form))
 
 
 async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     """Save an edited event, and redrive it if the button says so."""
-    letter, original = _editable_here(visit)
+    letter, original = await _last_seen(visit)
     checked = checked_event(visit, original, form)
     if checked.problems:
         return editor(letter, original, form.get("event", ""), checked)
@@ -133,11 +134,11 @@ async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
     return replace(done, to=link("/dead-letters"), notice=text)
 
 
-def _editable_here(visit: Visit) -> tuple[DeadLetter, str]:
-    """Return the dead letter of a form from the last look: no call of AWS."""
+async def _last_seen(visit: Visit) -> tuple[DeadLetter, str]:
+    """Return the dead letter of a form from the last look; no queue is asked."""
     source = visit.source
     assert isinstance(source, StackSource)
-    return _editable(visit, source)
+    return await asyncio.to_thread(_editable, visit, source)
 
 
 def _editable(visit: Visit, source: StackSource) -> tuple[DeadLetter, str]:
