@@ -9,7 +9,8 @@ import pytest
 
 from infra.console.stack.limits import HOSTED, LOOPBACK
 from infra.deployed.bounds import Bounds, TimeLimit
-from infra.deployed.dead_letters import DeployedDeadLetters
+from infra.deployed.dead_letter_runs import WATCH
+from infra.deployed.dead_letters import BEGIN, DeployedDeadLetters
 from infra.deployed.stack import DeployedStack
 from kernel import clock
 from kernel.order_status import Status
@@ -131,7 +132,7 @@ def test_the_time_of_an_operation_ends_before_that_of_the_function() -> None:
     last = HOSTED.read_timeout * HOSTED.attempts
     assert HOSTED.operation.seconds + last < 29
     assert HOSTED.page < 29
-    assert HOSTED.wait < HOSTED.operation.seconds * 0.25 * 2
+    assert HOSTED.wait <= HOSTED.operation.seconds * (WATCH - BEGIN)
 
 
 @pytest.mark.parametrize(
