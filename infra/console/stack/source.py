@@ -90,6 +90,11 @@ class StackSource:
         """The resources of the template."""
         return load(TEMPLATE, {}, lambda _variable, value: value)
 
+    def renew(self) -> None:
+        """Read everything again at its next use: another process may have changed something."""
+        self.cache.clear()
+        self.sample.renew()
+
     def workers(self) -> Workers | None:
         """Return None: Lambda runs the functions."""
         return None
