@@ -1,13 +1,15 @@
 """The hosted console: API Gateway's events to its function, on moto and a stand-in user pool."""
 
 from collections.abc import Callable, Iterator
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
-from infra.console.hosted import sign_in
-from infra.console.hosted.user_pool import KEPT
+from infra.console.hosted import function, sign_in
+from infra.console.hosted.user_pool import KEPT, Rights, User
 from infra.console.hosted.user_pool import UserPool as UserPoolRights
+from infra.console.page import Visitor
 from infra.deployed.stack import DeployedStack
 from infra.deployed.threaded_account import ThreadedAccount
 from kernel import clock
@@ -131,6 +133,8 @@ def test_the_browsers_history_leads_a_signed_in_person_to_the_overview(
         ({"exp": 1}, 502, "its ID token is not for this console"),
         ({"exp": None}, 502, "its ID token is not for this console"),
         ({"cognito:username": ""}, 502, "its ID token is not for this console"),
+        ({"sub": ""}, 502, "its ID token is not for this console"),
+        ({"sub": 7}, 502, "its ID token is not for this console"),
     ],
 )
 def test_a_token_of_something_else_begins_no_session(
@@ -216,24 +220,90 @@ def test_a_user_without_a_group_sees_no_page_and_can_sign_out(browser: HostedBro
         lambda pool: pool.users["ada"].clear(),
         lambda pool: pool.disabled.add("ada"),
         lambda pool: pool.users.pop("ada"),
+        lambda pool: pool.again.add("ada"),
     ],
-    ids=["has no group", "is disabled", "is deleted"],
+    ids=["has no group", "is disabled", "is deleted", "is deleted and created again"],
 )
 def test_a_user_who_leaves_loses_access_within_two_minutes(
     browser: HostedBrowser, pool: UserPool, leave: Callable[[UserPool], object]
 ) -> None:
     browser.sign_in("ada")
-    passed = 0.0
+    passed = 1_000.0
     users = UserPoolRights(ThreadedAccount().client("cognito-idp"), POOL, lambda: passed)
-    assert users.rights("ada")
+    ada = User("ada", pool.sub("ada"))
+    assert users.rights(ada)
     leave(pool)
 
-    passed = KEPT - 1
-    assert users.rights("ada")
-    passed = KEPT + 1
-    assert users.rights("ada") == frozenset()
+    passed += KEPT - 1
+    assert users.rights(ada)
+    passed += 2
+    assert users.rights(ada) == frozenset()
     restart()
     assert browser.get("/console/orders").status == 403
+
+
+def test_rights_that_were_read_before_a_stop_of_the_process_are_old(pool: UserPool) -> None:
+    """Lambda stops a process after an answer, and its threads go on at the next request."""
+    times = [1_000.0]
+    users = UserPoolRights(ThreadedAccount().client("cognito-idp"), POOL, lambda: times[-1])
+    ada = User("ada", pool.sub("ada"))
+    read = users._read  # noqa: SLF001
+
+    def stopped(user: User) -> Rights:
+        found = read(user)
+        pool.users["ada"].clear()
+        times.append(times[-1] + 86_400)
+        return found
+
+    users._read = stopped  # type: ignore[method-assign]  # noqa: SLF001
+    assert users.rights(ada)
+    users._read = read  # type: ignore[method-assign]  # noqa: SLF001
+
+    assert users.rights(ada) == frozenset()
+    pool.users["ada"].add("console/read")
+    times.append(0.0)  # the clock was set back
+    assert users.rights(ada)
+
+
+def test_a_call_that_outlives_its_request_lets_nobody_in(
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("ada")
+    callers = function.application()._callers  # noqa: SLF001
+    sessions, resolve = callers._sessions, callers.resolve  # noqa: SLF001
+    session = browser.cookies[SESSION]
+    before = sessions.user(session)
+    browser.post("/console/sign-out", {})
+    browser.cookies[SESSION] = session
+
+    def resolve_beside(session: str | None) -> Visitor | None:
+        found = resolve(session)
+        with monkeypatch.context() as late:
+            late.setattr(sessions, "user", lambda _: before)
+            thread = Thread(target=resolve, args=(session,))
+            thread.start()
+            thread.join()
+        return found
+
+    monkeypatch.setattr(callers, "resolve", resolve_beside)
+    assert browser.get("/console/orders").status == 303
+
+
+def test_a_table_that_never_answers_ends_in_a_message(
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.sign_in("ada")
+    callers = function.application()._callers  # noqa: SLF001
+    monkeypatch.setattr("infra.console.hosted.application.RESOLVING", 0.05)
+    answered = Event()
+
+    with monkeypatch.context() as slow:
+        slow.setattr(callers, "resolve", lambda _: answered.wait(5))
+        failed = browser.get("/console/orders")
+        answered.set()
+
+    assert failed.status == 502
+    assert "have not answered within 0.05 seconds; try again" in failed.text
 
 
 def test_the_rights_are_read_once_in_two_minutes(browser: HostedBrowser) -> None:
@@ -261,6 +331,19 @@ def test_a_person_signs_out_of_the_console_and_of_the_pool(browser: HostedBrowse
     assert browser.get("/console/signed-out").status == 200
     browser.cookies = kept
     assert browser.get("/console/orders").status == 303
+
+
+def test_a_new_sign_in_ends_the_browsers_earlier_session(
+    browser: HostedBrowser, pool: UserPool
+) -> None:
+    browser.sign_in("newt")  # has no group, so another user signs in
+    earlier = HostedBrowser(pool)
+    earlier.cookies = dict(browser.cookies)
+    led = browser.get("/console/sign-in")
+
+    assert browser.get(browser.identify(led.location, "ada")).location == "/console/"
+    assert browser.get("/console/orders").status == 200
+    assert earlier.get("/console/orders").status == 303
 
 
 def test_a_session_is_known_to_each_execution_environment(browser: HostedBrowser) -> None:

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from infra.console import front, headers
 from infra.console.console import Console
 from infra.console.hosted.callers import HostedCallers
-from infra.console.page import PREFIX
+from infra.console.page import PREFIX, Visitor
 from infra.errors import AWSError
 from infra.server.access import Access, Admission
 from infra.server.hosts import parse
@@ -18,6 +18,9 @@ from infra.server.request import Request
 from kernel.errors import OrderflowError
 
 HTTPS = 443
+
+RESOLVING = 6.0
+"""Seconds to read the session and its rights: with those of a page they end before the function."""
 
 _STATIC = f"{PREFIX}/static/"
 
@@ -52,7 +55,7 @@ class HostedConsole:
             page_request = PageRequest(scope)
             session = page_request.cookies.get(self._callers.cookie)
             try:
-                await asyncio.to_thread(self._callers.resolve, session)
+                self._callers.admit(session, await self._resolve(session))
             except (AWSError, OrderflowError) as error:
                 text = f"Your session could not be read: {error}"
                 status = (
@@ -64,3 +67,15 @@ class HostedConsole:
                 await failed(scope, receive, headers.adding(send))
                 return
         await self._console(scope, receive, send)
+
+    async def _resolve(self, session: str | None) -> Visitor | None:
+        """Return the visitor of a session; raise `AWSError` if AWS takes too long."""
+        if session is None:
+            return None
+        try:
+            async with asyncio.timeout(RESOLVING):
+                return await asyncio.to_thread(self._callers.resolve, session)
+        except TimeoutError:
+            raise AWSError(
+                f"DynamoDB and Cognito have not answered within {RESOLVING:g} seconds; try again"
+            ) from None

@@ -28,6 +28,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from infra.console.hosted.user_pool import User
 from infra.console.page import PREFIX
 from infra.console.pages.session import own_address
 from infra.errors import AWSError, Refusal
@@ -84,9 +85,9 @@ class Begun(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The name of the user, the address to return to, and the header that deletes the cookie."""
+    """The user, the address to return to, and the header that deletes the cookie."""
 
-    user: str
+    user: User
     to: str
     cookie: str
 
@@ -139,7 +140,8 @@ class SignIn:
         nonce = str(claims.get("nonce", ""))
         if not compare_digest(nonce.encode(), _digest("nonce", verifier).encode()):
             raise SignInProblem("the token is of another sign-in; sign in again")
-        return Finished(str(claims["cognito:username"]), own_address(to), _cookie(state, "", 0))
+        user = User(claims["cognito:username"], claims["sub"])
+        return Finished(user, own_address(to), _cookie(state, "", 0))
 
     def goodbye(self) -> str:
         """Return the address that ends the browser's session at the pool."""
@@ -184,7 +186,8 @@ class SignIn:
                 and claims["aud"] == self._client.id
                 and claims["token_use"] == "id"  # noqa: S105 - a kind of token
                 and float(claims["exp"]) > self._now()
-                and bool(claims["cognito:username"])
+                and all(isinstance(claims[each], str) for each in ("cognito:username", "sub"))
+                and "" not in (claims["cognito:username"], claims["sub"])
             )
         except (ValueError, KeyError, IndexError, TypeError):
             right, claims = False, {}
