@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from infra.console import headers, rendering
-from infra.console.callers import BrowserSession, Callers
+from infra.console.callers import Visitors
 from infra.console.live import UPDATE, Changes, TooManyStreams
 from infra.console.notices import Notices
 from infra.console.page import (
@@ -47,7 +47,7 @@ from infra.console.page import (
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
-from infra.server.http import Stopped
+from infra.server.stopped import Stopped
 from kernel.errors import StoreError, VersionConflict
 
 MAX_FORM = 1_048_576
@@ -71,6 +71,11 @@ _STATUSES: Mapping[type[Refusal], HTTPStatus] = {
 
 LIVE = f"{PREFIX}/live"
 
+_NO_RIGHT = (
+    "Your user has neither console/read nor orders/operate. Ask an administrator for one of these"
+    " groups, then try again after two minutes."
+)
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -78,7 +83,7 @@ class Console:
     """The console of one server."""
 
     def __init__(
-        self, source: Source, callers: Callers, log: FailureLog, home: Home | None = None
+        self, source: Source, callers: Visitors, log: FailureLog, home: Home | None = None
     ) -> None:
         self.source, self.callers, self.log = source, callers, log
         self.changes: Changes | None = None
@@ -141,8 +146,11 @@ class Console:
 
         async def answer(request: Request) -> Response:
             visitor = self._visitor(request)
-            if visitor is None and not page.open_to_all:
-                return _see(f"{PREFIX}/sign-in?{urlencode({'to': str(request.url.path)})}")
+            if not page.open_to_all:
+                if visitor is None:
+                    return self._signed_out(request, page)
+                if not visitor.capabilities:
+                    return self._problem(request, page, HTTPStatus.FORBIDDEN, _NO_RIGHT)
             visitor = visitor or Visitor("", frozenset())
             visit = self._visit(request, visitor)
             if request.method == "POST":
@@ -161,11 +169,26 @@ class Console:
         path = {name: str(value) for name, value in request.path_params.items()}
         cookie = request.cookies.get(self.callers.cookie)
         origin = request.headers.get("origin", "")
-        session = BrowserSession(self.callers, cookie, origin)
-        return Visit(self.source, visitor, path, query, self.source.now(), session)
+        session = self.callers.session(cookie, origin)
+        now = self.source.now()
+        return Visit(self.source, visitor, path, query, now, session, request.cookies)
 
     def _visitor(self, request: Request) -> Visitor | None:
         return self.callers.visitor(request.cookies.get(self.callers.cookie))
+
+    def _signed_out(self, request: Request, page: Page) -> Response:
+        """Answer a request without a session: a person who reads a page signs in, and returns."""
+        if "hx-request" in request.headers:
+            return Response("Your session has ended. Reload the page.", HTTPStatus.UNAUTHORIZED)
+        if request.method == "POST":
+            text = "Nothing was done: your session has ended. Go back, reload, and sign in."
+            return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return _see(f"{PREFIX}/sign-in?{urlencode({'to': request.url.path + query})}")
+
+    def problem(self, request: Request, status: HTTPStatus, text: str) -> Response:
+        """Return a page with a problem."""
+        return self._problem(request, None, status, text)
 
     def _guarded(self, changes: Changes) -> Endpoint:
         async def guarded(request: Request) -> Response:
@@ -238,14 +261,11 @@ class Console:
         result = await act(visit, await _form(request))
         if isinstance(result, View):
             context = {**self._names(page, visit, request), "title": result.title}
-            return _html(rendering.whole(result, context), result.status)
+            return _with_cookies(_html(rendering.whole(result, context), result.status), result)
         to = result.to
         if result.notice:
             to = _with_notice(to, self.notices.add(result.notice, result.tone))
-        response = _see(to)
-        for cookie in result.cookies:
-            response.headers.append("set-cookie", cookie)
-        return response
+        return _with_cookies(_see(to), result)
 
     def _names(self, page: Page, visit: Visit, request: Request) -> dict[str, Any]:
         """Return the names of every template."""
@@ -311,7 +331,7 @@ async def _stream(changes: Changes) -> Response:
     return StreamingResponse(all_events(), media_type="text/event-stream")
 
 
-def build(source: Source, callers: Callers, log: FailureLog, home: Home | None = None) -> Console:
+def build(source: Source, callers: Visitors, log: FailureLog, home: Home | None = None) -> Console:
     """Return a console; its templates are read now, in the calling thread.
 
     Without a ``home`` it is that of a data directory.
@@ -336,10 +356,16 @@ def _with_notice(address: str, key: str) -> str:
     return f"{base}{'&' if '?' in base else '?'}notice={key}{mark}{place}" if key else address
 
 
+def _with_cookies(response: Response, result: Redirect | View) -> Response:
+    for cookie in result.cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
 def _plain(found: Download | Document | Redirect) -> Response:
     """Return the response of a request that reached no page."""
     if isinstance(found, Redirect):
-        return _see(found.to)
+        return _with_cookies(_see(found.to), found)
     if isinstance(found, Document):
         return Response(found.body, headers=headers.of_document(), media_type=found.content_type)
     disposition = f'attachment; filename="{headers.file_name(found.name)}"'

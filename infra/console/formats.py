@@ -1,6 +1,7 @@
 """Texts for a person: ages, amounts, counts; each is a filter of the templates."""
 
 import json
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,3 +117,8 @@ def pretty(value: Any) -> str:
         except (ValueError, RecursionError):
             return str(value)
     return indented(value)
+
+
+def quoted(value: object) -> str:
+    """Return a value as one word of a shell's command."""
+    return shlex.quote(str(value))

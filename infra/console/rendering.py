@@ -47,6 +47,7 @@ def environment() -> Environment:
         "label": formats.label,
         "cause": formats.cause,
         "count": formats.count,
+        "quoted": formats.quoted,
     }
     templates.filters.update(filters)
     templates.globals.update(

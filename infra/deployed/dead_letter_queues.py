@@ -18,8 +18,8 @@ from infra.deployed.account import translate_errors
 from infra.deployed.bounds import Bounds, TimeLimit
 from infra.deployed.stack import DeployedStack
 from infra.local.orderflow import order_id_in
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.views.dead_letter import DeadLetter
 from kernel.clock import timestamp
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from infra.dead_letters.batch_failures import failure_reasons
 from infra.deployed.bounds import TimeLimit
 from infra.deployed.stack import DeployedStack
-from infra.local.engine.batch_failures import failure_reasons
 from infra.local.template.stack import Queue
 from infra.views.dead_letter import DeadLetter
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from infra.cli.main import EXPECTED, app
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
-from infra.local.platform import TEMPLATE
+from infra.local.template.project import TEMPLATE
 from tests.fakes.quick_moto import quick_aws
 from tests.rehearsal.template import read
 

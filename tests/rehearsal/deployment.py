@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.cli.commands.serve import SAMPLE_STOCK
 from infra.cli.stock_file import read_stock
-from infra.local.platform import ROOT
 from infra.local.template.loader import STACK
+from infra.local.template.project import ROOT
 from infra.packaging.definitions import BUILD, state_machines
 from infra.packaging.definitions import TEMPLATE as BUILT_TEMPLATE
 from infra.terminal.output import console, errors

@@ -10,7 +10,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from tests.rehearsal.ministack import FAULTS, PYTHON
 
 SOURCES = ROOT / "services"

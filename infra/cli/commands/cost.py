@@ -15,8 +15,8 @@ from infra.cost.monthly import fixed, kept
 from infra.cost.prices import MILLION, NOTE, THOUSAND
 from infra.cost.refusals import refused
 from infra.cost.usage import Usage, read_usage
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import STACK
+from infra.local.template.project import TEMPLATE
 from infra.terminal.output import Styled, Table, console, finish
 from kernel import clock
 

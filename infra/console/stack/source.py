@@ -27,8 +27,8 @@ from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import is_dead_letter_queue
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from infra.views.health import Health, Workers
 from infra.views.order_story import OrderStory, StoryAction, StoryDeadLetter, StoryRun
@@ -54,7 +54,7 @@ class Told:
 
 
 class StackSource:
-    """A deployed stack; ``options`` name it in a command, after a space.
+    """A deployed stack; ``options`` and ``account_options`` name it in a command, after a space.
 
     Without a ``sample`` the last look at its dead letters is in the memory of this process.
     """
@@ -73,6 +73,7 @@ class StackSource:
         self.limits = limits
         self.name = name
         self.options = options or f" --stack {name}"
+        self.account_options = deployed.account.options
         self.now: Callable[[], float] = time.time
         self.sample: LastLook = sample or Sample()
         self.cache = Cache()

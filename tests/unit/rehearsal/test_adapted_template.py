@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.local.platform import TEMPLATE
+from infra.local.template.project import TEMPLATE
 from tests.rehearsal.template import adapted, parameters, read, reason, references
 
 DEFINITIONS = {
