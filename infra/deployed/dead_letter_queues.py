@@ -42,7 +42,10 @@ REDEPLOY = "the stack was changed meanwhile: try again"
 
 @dataclass(slots=True)
 class Received:
-    """A received dead letter: its text and attributes in SQS, and the receipts of its copies."""
+    """A received dead letter: its text and attributes in SQS, and the receipts of its copies.
+
+    The receipt of the newest copy is the last: if the deletion is cut, the newest stays.
+    """
 
     dead_letter: DeadLetter
     text: str
@@ -145,15 +148,11 @@ class DeadLetterQueues:
         dead_letter = self._dead_letter(queue, message)
         attributes = dict(message.get("MessageAttributes", {}))
         sent = int(message["Attributes"]["SentTimestamp"])
-        item = Received(dead_letter, message["Body"], attributes, sent)
+        item = Received(dead_letter, message["Body"], attributes, sent, [message["ReceiptHandle"]])
         copy = received.get(str(dead_letter.id))
-        if copy is not None:
-            item.receipts += copy.receipts
-            if copy.sent > sent:
-                item.dead_letter, item.text = copy.dead_letter, copy.text
-                item.attributes, item.sent = copy.attributes, copy.sent
-        item.receipts.append(message["ReceiptHandle"])
-        received[str(dead_letter.id)] = item
+        older, newer = (copy, item) if copy is None or copy.sent <= sent else (item, copy)
+        newer.receipts[:0] = older.receipts if older is not None else []
+        received[str(dead_letter.id)] = newer
 
     def _release(self, received: Iterable[Received]) -> None:
         """Release dead letters; SQS releases the others when their visibility timeout ends."""
