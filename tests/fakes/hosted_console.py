@@ -15,6 +15,7 @@ from infra.console.hosted import function
 from infra.deployed.stack import DeployedStack
 from tests.fakes.api_gateway import body_of, context, event_of
 from tests.fakes.aws_port import aws_port
+from tests.fakes.console_role import role_of_the_console
 from tests.fakes.user_pool import CLIENT, POOL, UserPool, user_pool
 
 HOST = "console.example.com"
@@ -128,7 +129,7 @@ def hosted(stack: DeployedStack, url: str = URL) -> Iterator[UserPool]:
             "AWS_SECRET_ACCESS_KEY": "any",
             "POWERTOOLS_SERVICE_NAME": "console",
         }
-        with patch.dict("os.environ", variables):
+        with role_of_the_console(stack), patch.dict("os.environ", variables):
             restart()
             try:
                 yield pool
