@@ -25,11 +25,15 @@ ISSUER = f"https://cognito-idp.us-east-1.amazonaws.com/{POOL}"
 
 @dataclass
 class UserPool:
-    """Users by name, each with their groups; the codes that wait to be exchanged."""
+    """Users by name, each with their groups; the codes that wait to be exchanged.
+
+    The users of ``again`` were deleted and created again, with another ``sub``.
+    """
 
     url: str = ""
     users: dict[str, set[str]] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
     origin: str = ""
     claims: dict[str, Any] = field(default_factory=dict)
     signed_in: str = ""
@@ -72,11 +76,16 @@ class UserPool:
             "exp": int(time.time()) + 3600,
             "nonce": begun["nonce"],
             "cognito:username": begun["user"],
+            "sub": self.sub(begun["user"]),
             **self.claims,
         }
         parts = ({"alg": "RS256"}, claims)
         token = ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts)
         return 200, {"id_token": f"{token.replace('=', '')}.signature", "token_type": "Bearer"}
+
+    def sub(self, user: str) -> str:
+        """Return the id of a user."""
+        return f"{'second' if user in self.again else 'first'}-{user}"
 
     def operate(self, operation: str, request: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
         """Return the answer of an operation of Cognito."""
@@ -88,7 +97,9 @@ class UserPool:
         if user not in self.users:
             return 400, {"__type": "UserNotFoundException", "message": "User does not exist."}
         if operation == "AdminGetUser":
-            return 200, {"Username": user, "Enabled": user not in self.disabled}
+            attributes = [{"Name": "sub", "Value": self.sub(user)}]
+            enabled = user not in self.disabled
+            return 200, {"Username": user, "Enabled": enabled, "UserAttributes": attributes}
         assert operation == "AdminListGroupsForUser", operation
         return 200, {"Groups": [{"GroupName": name} for name in sorted(self.users[user])]}
 

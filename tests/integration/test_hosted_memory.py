@@ -15,6 +15,7 @@ from infra.console.hosted import notices as of_notices
 from infra.console.hosted.look import BucketSample
 from infra.console.hosted.notices import TableNotices
 from infra.console.hosted.sessions import KEPT, LIFETIME, MAX_KEPT, TableSessions
+from infra.console.hosted.user_pool import User
 from infra.console.loopback import TerminalLog
 from infra.console.notices import Notice
 from infra.console.page import Capability, Home, Visitor
@@ -31,6 +32,7 @@ from tests.fakes.stack_console import counted_calls, refusing
 from tests.integration.deployed import BUCKET
 
 NOW = 1_800_000_000.0
+ADA = User("ada@example.com", "first")
 
 
 class Clock:
@@ -74,53 +76,53 @@ def _no_client() -> object:
 def test_a_session_is_known_to_every_container_and_the_table_has_only_its_hash(
     stack: DeployedStack, sessions: TableSessions, elsewhere: TableSessions
 ) -> None:
-    session = sessions.begin("ada@example.com")
-    assert elsewhere.user(session) == "ada@example.com"
-    assert sessions.begin("ada@example.com") != session
+    session = sessions.begin(ADA)
+    assert elsewhere.user(session) == ADA
+    assert sessions.begin(ADA) != session
     items = [item for item in stack.table().scan() if item["sk"] == "session"]
     assert session not in str(items)
     [item] = [item for item in items if sha256(session.encode()).hexdigest() in item["pk"]]
     assert item["expires"] == NOW + LIFETIME
     assert item["ttl"] > item["expires"]
-    assert set(item) == {"pk", "sk", "user", "expires", "ttl"}
+    assert set(item) == {"pk", "sk", "user", "id", "expires", "ttl"}
 
 
 def test_a_container_reads_a_session_once_a_minute(
     sessions: TableSessions, elsewhere: TableSessions, clock: Clock
 ) -> None:
-    session = sessions.begin("ada")
+    session = sessions.begin(ADA)
     with counted_calls() as calls:
-        assert [elsewhere.user(session) for _ in range(5)] == ["ada"] * 5
+        assert [elsewhere.user(session) for _ in range(5)] == [ADA] * 5
     assert calls == ["GetItem"]
     clock.now += KEPT
     with counted_calls() as calls:
-        assert elsewhere.user(session) == "ada"
+        assert elsewhere.user(session) == ADA
     assert calls == ["GetItem"]
     clock.now -= 2 * KEPT  # the clock was set back
     with counted_calls() as calls:
-        assert elsewhere.user(session) == "ada"
+        assert elsewhere.user(session) == ADA
     assert calls == ["GetItem"]
 
 
 def test_an_ended_session_ends_here_at_once_and_elsewhere_within_a_minute(
     sessions: TableSessions, elsewhere: TableSessions, clock: Clock
 ) -> None:
-    session, other = sessions.begin("ada"), sessions.begin("ada")
-    assert (sessions.user(session), elsewhere.user(session)) == ("ada", "ada")
+    session, other = sessions.begin(ADA), sessions.begin(ADA)
+    assert (sessions.user(session), elsewhere.user(session)) == (ADA, ADA)
     sessions.end(session)
     assert sessions.user(session) is None
     clock.now += KEPT
     assert elsewhere.user(session) is None
-    assert elsewhere.user(other) == "ada"
+    assert elsewhere.user(other) == ADA
     sessions.end(session)  # once more
 
 
 def test_an_expired_session_is_none_although_the_table_still_has_it(
     sessions: TableSessions, elsewhere: TableSessions, clock: Clock
 ) -> None:
-    session = sessions.begin("ada")
+    session = sessions.begin(ADA)
     clock.now += LIFETIME - 1
-    assert (sessions.user(session), elsewhere.user(session)) == ("ada", "ada")
+    assert (sessions.user(session), elsewhere.user(session)) == (ADA, ADA)
     clock.now += 1
     assert (sessions.user(session), elsewhere.user(session)) == (None, None)
 
@@ -149,8 +151,8 @@ def test_an_item_of_another_form_is_no_session(
 
 
 def test_the_memory_of_a_container_is_bounded(sessions: TableSessions) -> None:
-    begun = [sessions.begin("ada") for _ in range(MAX_KEPT + 1)]
-    assert {sessions.user(session) for session in begun} == {"ada"}
+    begun = [sessions.begin(ADA) for _ in range(MAX_KEPT + 1)]
+    assert {sessions.user(session) for session in begun} == {ADA}
     with counted_calls() as calls:
         sessions.user(begun[-1])
         sessions.user(begun[0])
@@ -160,14 +162,14 @@ def test_the_memory_of_a_container_is_bounded(sessions: TableSessions) -> None:
 def test_an_error_of_the_table_is_an_error_and_no_stranger_is_let_in(
     sessions: TableSessions, elsewhere: TableSessions
 ) -> None:
-    session = sessions.begin("ada")
+    session = sessions.begin(ADA)
     with refusing({"GetItem": "InternalServerError"}), pytest.raises(StoreError):
         elsewhere.user(session)
-    assert sessions.user(session) == "ada"
+    assert sessions.user(session) == ADA
     with refusing({"DeleteItem": "ThrottlingException"}), pytest.raises(StoreError):
         sessions.end(session)
     with refusing({"UpdateItem": "AccessDeniedException"}), pytest.raises(StoreError):
-        sessions.begin("ada")
+        sessions.begin(ADA)
 
 
 # ---- notices
@@ -233,7 +235,7 @@ class TableCallers(Callers):
 
     def visitor(self, session: str | None) -> Visitor | None:
         user = self._found.user(session)
-        return None if user is None else Visitor(user, frozenset(Capability))
+        return None if user is None else Visitor(user.name, frozenset(Capability))
 
 
 class Container:
@@ -266,7 +268,7 @@ def test_a_notice_and_a_session_of_one_container_are_shown_by_another(
     containers: tuple[Container, Container],
 ) -> None:
     here, there = containers
-    session = here.sessions.begin("ada")
+    session = here.sessions.begin(ADA)
     acted = here.ask("POST", "/console/dead-letters/look", session)
     page = there.ask("GET", acted.headers["location"], session)
     assert (acted.status, page.status) == (303, 200)
@@ -279,7 +281,7 @@ def test_a_table_that_does_not_answer_is_one_message_and_hides_no_action(
     containers: tuple[Container, Container],
 ) -> None:
     here, there = containers
-    session = here.sessions.begin("ada")
+    session = here.sessions.begin(ADA)
     with refusing({"GetItem": "InternalServerError"}):
         page = there.ask("GET", "/console/bus", session)
     assert (page.status, "the DynamoDB table orders" in page.text) == (503, True)
@@ -297,7 +299,7 @@ def test_the_page_after_an_action_is_current_in_every_container(
     record = order(order_id="O-1", version=0, created_at=now - 60, updated_at=now - 30)
     DynamoOrders(stack.table()).save(record.change())
     stack.client("sqs").send_message(QueueUrl=stack.name("QuarantineQueue"), MessageBody="{}")
-    session = here.sessions.begin("ada")
+    session = here.sessions.begin(ADA)
     assert "called them" not in there.ask("GET", "/console/orders/O-1", session).text
     assert "Look at them" in there.ask("GET", "/console/dead-letters", session).text
     noted = here.ask("POST", "/console/orders/O-1/note", session, b"reason=called+them")

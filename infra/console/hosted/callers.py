@@ -1,30 +1,32 @@
 """The visitors of the hosted console: the users of the stack's user pool, by their sessions.
 
 A session is an item of the table, and a user's rights are read from the pool, so both need calls of
-AWS. `HostedCallers.resolve` makes them in a thread before the console sees a request.
+AWS. `HostedCallers.resolve` makes them in a thread before the console sees a request, and the
+result is of this request alone: a thread that ends later changes no other one.
 """
 
-from collections import OrderedDict
+from contextvars import ContextVar
 from typing import Protocol
 
 from infra.console.hosted.sessions import LIFETIME
-from infra.console.hosted.user_pool import Rights
+from infra.console.hosted.user_pool import Rights, User
 from infra.console.page import Visitor
 
 COOKIE = "__Host-orderflow_console"
 """A browser takes a cookie of this prefix only by https, for this host alone and for every path
 (RFC 6265bis, section 4.1.3.2)."""
 
-MAX_RESOLVED = 256
+_RESOLVED: ContextVar[tuple[str, Visitor] | None] = ContextVar("resolved", default=None)
+"""The session of the request that is answered now, and its visitor."""
 
 
 class Sessions(Protocol):
     """The sessions of the console; the table has them."""
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: User) -> str:
         """Return the id of a new session."""
 
-    def user(self, session: str | None) -> str | None:
+    def user(self, session: str | None) -> User | None:
         """Return the user of a session; None if it is unknown or has ended."""
 
     def end(self, session: str | None) -> None:
@@ -34,7 +36,7 @@ class Sessions(Protocol):
 class Users(Protocol):
     """The users of the pool."""
 
-    def rights(self, user: str) -> Rights:
+    def rights(self, user: User) -> Rights:
         """Return the rights of a user."""
 
 
@@ -47,40 +49,38 @@ class HostedCallers:
     def __init__(self, sessions: Sessions, users: Users) -> None:
         self._sessions = sessions
         self._users = users
-        self._resolved: OrderedDict[str, Visitor] = OrderedDict()
 
-    def resolve(self, session: str | None) -> None:
-        """Read who has a session, and the rights of this user, for the request that follows.
+    def resolve(self, session: str | None) -> Visitor | None:
+        """Return who has a session, with the rights that this user has now.
 
         Raises
         ------
         AWSError, StoreError
-            A call of AWS failed; the session then has no visitor.
+            A call of AWS failed.
         """
-        if session is None:
-            return
-        self._resolved.pop(session, None)
         user = self._sessions.user(session)
-        if user is not None:
-            self._resolved[session] = Visitor(user, self._users.rights(user))
-        while len(self._resolved) > MAX_RESOLVED:
-            self._resolved.popitem(last=False)
+        return None if user is None else Visitor(user.name, self._users.rights(user))
+
+    def admit(self, session: str | None, visitor: Visitor | None) -> None:
+        """Set the visitor of the request that is answered now."""
+        _RESOLVED.set((session, visitor) if session and visitor else None)
 
     def visitor(self, session: str | None) -> Visitor | None:
-        """Return the visitor of a session that was resolved; None signs in first."""
-        return self._resolved.get(session or "")
+        """Return the visitor of a session that was admitted; None signs in first."""
+        found = _RESOLVED.get()
+        return found[1] if found and found[0] == session else None
 
     def session(self, session: str | None, origin: str) -> "HostedSession":  # noqa: ARG002
         """Return the session of a request; its cookie is for https alone."""
         return HostedSession(self, session)
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: User) -> str:
         """Return the id of a new session of a user."""
         return self._sessions.begin(user)
 
     def end(self, session: str | None) -> None:
         """End a session."""
-        self._resolved.pop(session or "", None)
+        _RESOLVED.set(None)
         self._sessions.end(session)
 
 

@@ -98,7 +98,7 @@ def application() -> HostedConsole:
     options = f" --stack {settings.console_stack} --region {region}"
     look = BucketSample(account.client("s3"), stack.name("AnalyticsBucket"), now)
     source = StackSource(stack, settings.console_stack, options, look, HOSTED)
-    users = UserPool(account.client("cognito-idp"), settings.console_pool)
+    users = UserPool(account.client("cognito-idp"), settings.console_pool, now)
     callers = HostedCallers(TableSessions(stack.table(), now), users)
     issuer = f"https://cognito-idp.{region}.amazonaws.com/{settings.console_pool}"
     client = Client(settings.console_domain, issuer, settings.console_client, settings.console_url)

@@ -25,8 +25,8 @@ def session_page(sign_in: SignIn, callers: HostedCallers) -> Page:
         to = own_address(visit.filter("to"))
         if visit.visitor.capabilities:
             return Redirect(to)
-        begun = sign_in.begin(to)
-        return Redirect(begun.address, cookies=(begun.cookie,))
+        begun = sign_in.begin(to, visit.cookies)
+        return Redirect(begun.address, cookies=begun.cookies)
 
     def finish(visit: Visit, _: StackSource) -> View | Redirect:
         try:
@@ -36,6 +36,7 @@ def session_page(sign_in: SignIn, callers: HostedCallers) -> Page:
                 return Redirect(f"{PREFIX}/")
             names = {"heading": "Not signed in", "problem": str(problem), "next": ""}
             return View("session/hosted.html", "Not signed in", names, 403)
+        visit.session.end()  # an earlier one of this browser, whose cookie is replaced
         cookie = visit.session.cookie(callers.begin(finished.user))
         return Redirect(finished.to, cookies=(cookie, finished.cookie))
 

@@ -4,7 +4,8 @@
 attribute       content
 ==============  ===================================================================================
 ``pk``, ``sk``  ``console#session#SHA-256``, ``session``: the table has no id that a browser sends
-``user``        the person who signed in
+``user``        the name of the person who signed in
+``id``          the id of this person in the user pool: another may have the name later
 ``expires``     the end of the session, in epoch seconds; each read checks it
 ``ttl``         when DynamoDB may delete it, at times days later (DynamoDB, time to live)
 ==============  ===================================================================================
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from threading import Lock
 
+from infra.console.hosted.user_pool import User
 from storage.dynamodb.table import Item, Table, Update
 
 LIFETIME = 12 * 3600
@@ -42,18 +44,18 @@ class TableSessions:
     def __init__(self, table: Table, now: Callable[[], float]) -> None:
         self._table = table
         self._now = now
-        self._kept: OrderedDict[str, tuple[str, float, float]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[User, float, float]] = OrderedDict()
         self._lock = Lock()
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: User) -> str:
         """Return the id of a new session of a person."""
         session, expires = secrets.token_urlsafe(_BYTES), self._now() + LIFETIME
         update = Update(*_key(_digest(session)))
-        update.put(user=user, expires=expires, ttl=int(expires) + 1)
+        update.put(user=user.name, id=user.id, expires=expires, ttl=int(expires) + 1)
         self._table.write(update)
         return session
 
-    def user(self, session: str | None) -> str | None:
+    def user(self, session: str | None) -> User | None:
         """Return the person of a session; None if it is unknown, has ended or has expired."""
         if session is None or not _FORM.fullmatch(session):
             return None
@@ -74,7 +76,7 @@ class TableSessions:
             self._keep(digest, None)
             self._table.delete(*_key(digest))
 
-    def _keep(self, digest: str, read: tuple[str, float, float] | None) -> None:
+    def _keep(self, digest: str, read: tuple[User, float, float] | None) -> None:
         with self._lock:
             self._kept.pop(digest, None)
             if read is not None:
@@ -83,10 +85,12 @@ class TableSessions:
                 self._kept.popitem(last=False)
 
 
-def _read(item: Item | None) -> tuple[str, float] | None:
+def _read(item: Item | None) -> tuple[User, float] | None:
     """Return the person and the end of a session; None if the item has another form."""
-    user, expires = (item or {}).get("user"), (item or {}).get("expires")
-    return (user, expires) if isinstance(user, str) and isinstance(expires, int | float) else None
+    name, number, expires = ((item or {}).get(each) for each in ("user", "id", "expires"))
+    if isinstance(name, str) and isinstance(number, str) and isinstance(expires, int | float):
+        return User(name, number), expires
+    return None
 
 
 def _key(digest: str) -> tuple[str, str]:
