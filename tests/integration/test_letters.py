@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.local.engine.batch_failures import failure_reasons
 
 from infra.dead_letters.batch_failures import failure_reasons
 from infra.dead_letters.reading import closed_letters, history, letters
