@@ -306,7 +306,9 @@ class Console:
             HTTPStatus.NOT_FOUND: f"{request.url.path} is no page of the console",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} takes no {request.method}",
         }.get(HTTPStatus(error.status_code), str(error.detail))
-        return self._problem(request, None, error.status_code, text)
+        problem = self._problem(request, None, error.status_code, text)
+        problem.headers.update(error.headers or {})  # the methods that a path takes
+        return problem
 
     async def _to_overview(self, _: Request) -> Response:
         return _see(f"{PREFIX}/")

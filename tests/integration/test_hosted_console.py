@@ -1,7 +1,9 @@
 """The hosted console: API Gateway's events to its function, on moto and a stand-in user pool."""
 
+import logging
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
+from importlib import reload
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +16,9 @@ from infra.console.hosted.user_pool import UserPool as UserPoolRights
 from infra.console.page import Visitor
 from infra.deployed.stack import DeployedStack
 from infra.deployed.threaded_account import ThreadedAccount
+from infra.errors import AWSError
 from kernel import clock
+from lambda_support.init_phase import INITIALIZED
 from orders.dynamodb import DynamoOrders
 from tests.fakes.hosted_console import URL, HostedBrowser, another_environment, hosted, restart
 from tests.fakes.http_port import answering
@@ -567,6 +571,43 @@ def test_a_function_that_cannot_begin_says_why_and_tries_again(
     assert failed.status == 502
     assert "CONSOLE_POOL" in failed.text
     assert browser.get("/console/").status == 303
+
+
+@pytest.mark.parametrize("phase", ["on-demand", ""])
+def test_a_stack_that_cannot_be_read_is_a_message_and_no_logged_error(
+    browser: HostedBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    phase: str,
+) -> None:
+    """Lambda ends an environment whose init phase raises, without a reason."""
+
+    def throttled(*_: object) -> DeployedStack:
+        raise AWSError("the stack any: AWS throttles the requests")
+
+    with monkeypatch.context() as lambda_:
+        lambda_.setattr("infra.deployed.stack.find", throttled)
+        if phase:
+            lambda_.setenv(INITIALIZED, phase)
+        reload(function)
+        failed = browser.get("/console/")
+    reload(function)
+
+    assert (failed.status, "AWS throttles the requests" in failed.text) == (502, True), failed.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert browser.get("/console/").status == 303
+
+
+def test_a_stack_without_its_bucket_is_a_message(
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"OrdersTable": "orders"}
+    monkeypatch.setattr(function, "find", lambda account, _: DeployedStack(names, account))
+
+    failed = browser.get("/console/")
+
+    assert failed.status == 502
+    assert "the stack has no AnalyticsBucket" in failed.text
 
 
 def test_a_sign_in_lasts_ten_minutes_at_the_pool(browser: HostedBrowser) -> None:
