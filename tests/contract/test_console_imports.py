@@ -24,6 +24,7 @@ NEVER = {
     "infra.cli": "the console is not a command",
     "infra.terminal": "as the command line",
     "boto3": "the first call makes its client",
+    "email.policy": "a mail is shown on one machine alone",
     "duckdb": "Athena answers the queries",
     "sqlglot": "as DuckDB, whose SQL it writes",
     "uvicorn": "Lambda runs the application",
