@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import botocore.session
 import grimp
@@ -287,9 +288,9 @@ LOOKS = {(f"s3:{one}Object", "AnalyticsBucket/console/*") for one in ("Get", "Pu
 @cache
 def sources() -> dict[str, str]:
     """Return the modules that the console of a stack imports and that may call AWS, as text."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "services")]
-    own = [path.name for path in (ROOT / "services").iterdir() if path.is_dir()]
-    graph = grimp.build_graph("infra", *own, exclude_type_checking_imports=True, cache_dir=None)
+    own = [path.name for path in (ROOT / "services").iterdir() if (path / "__init__.py").is_file()]
+    with patch.object(sys, "path", [str(ROOT), str(ROOT / "services"), *sys.path]):
+        graph = grimp.build_graph("infra", *own, exclude_type_checking_imports=True, cache_dir=None)
     packages = ("infra.console.stack", "infra.console.hosted")
     found = set().union(*(graph.find_upstream_modules(one, as_package=True) for one in packages))
     found |= {name for name in graph.modules if name.startswith(packages)}

@@ -103,7 +103,7 @@ def application() -> HostedConsole:
     issuer = f"https://cognito-idp.{region}.amazonaws.com/{settings.console_pool}"
     client = Client(settings.console_domain, issuer, settings.console_client, settings.console_url)
     shown = pages(SignIn(client, now), callers)
-    notices = TableNotices(stack.table(), now)
+    notices = TableNotices(stack.table(), now, source.renew)
     home = Home(shown, StackReaders(source), POLL, notices)
     console = build(source, callers, FunctionLog(), home)
     return HostedConsole(console, callers, settings.console_url)
