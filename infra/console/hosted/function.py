@@ -6,6 +6,7 @@ request tries again. Pages, threads and clients stay for the life of the executi
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -116,7 +117,13 @@ def adapter() -> Mangum:
     return Mangum(limited, lifespan="off", text_mime_types=TEXTS)
 
 
-init_phase.prepare(adapter)
+def _prepare() -> None:
+    """Make the adapter; a call that AWS refuses is left to the first request, as its message."""
+    with suppress(AWSError):
+        adapter()
+
+
+init_phase.prepare(_prepare)
 
 
 @instrumented
