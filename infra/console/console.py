@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 from uuid import uuid4
 
 from starlette.applications import Starlette
@@ -184,7 +184,7 @@ class Console:
             text = "Nothing was done: your session has ended. Go back, reload, and sign in."
             return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
         query = f"?{request.url.query}" if request.url.query else ""
-        return _see(f"{PREFIX}/sign-in?{urlencode({'to': request.url.path + query})}")
+        return _see(f"{PREFIX}/sign-in?{urlencode({'to': _path(request) + query})}")
 
     def problem(self, request: Request, status: HTTPStatus, text: str) -> Response:
         """Return a page with a problem."""
@@ -256,7 +256,7 @@ class Console:
         """Run an action, and show its result on the page after it (POST, redirect, GET)."""
         if not page.open_to_all and not visit.visitor.may_operate:
             name = visit.visitor.name
-            text = f"{name} may look, not act: this needs a token of the scope orders/operate"
+            text = f"{name} may look, not act: this needs the scope orders/operate"
             return self._problem(request, page, HTTPStatus.FORBIDDEN, text)
         result = await act(visit, await _form(request))
         if isinstance(result, View):
@@ -271,7 +271,7 @@ class Console:
         """Return the names of every template."""
         theme = request.cookies.get("orderflow_theme", "")
         here = {name: value for name, value in visit.query.items() if name != "notice"}
-        address = request.url.path + (f"?{urlencode(here)}" if here else "")
+        address = _path(request) + (f"?{urlencode(here)}" if here else "")
         return {
             "page": page,
             "pages": [each for each in self.home.pages if each.title],
@@ -306,7 +306,9 @@ class Console:
             HTTPStatus.NOT_FOUND: f"{request.url.path} is no page of the console",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} takes no {request.method}",
         }.get(HTTPStatus(error.status_code), str(error.detail))
-        return self._problem(request, None, error.status_code, text)
+        problem = self._problem(request, None, error.status_code, text)
+        problem.headers.update(error.headers or {})  # the methods that a path takes
+        return problem
 
     async def _to_overview(self, _: Request) -> Response:
         return _see(f"{PREFIX}/")
@@ -339,6 +341,11 @@ def build(source: Source, callers: Visitors, log: FailureLog, home: Home | None 
     console = Console(source, callers, log, home)
     rendering.environment().get_template("base.html")
     return console
+
+
+def _path(request: Request) -> str:
+    """Return the path of a request as a link has it: the scope's is without escapes."""
+    return quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
 
 
 def _see(address: str) -> Response:

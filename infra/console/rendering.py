@@ -48,6 +48,7 @@ def environment() -> Environment:
         "cause": formats.cause,
         "count": formats.count,
         "quoted": formats.quoted,
+        "coded": formats.coded,
     }
     templates.filters.update(filters)
     templates.globals.update(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.cookies import SimpleCookie
 from typing import NamedTuple
 from unittest.mock import patch
@@ -146,6 +147,15 @@ def _event_loop() -> Iterator[None]:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+@contextmanager
+def another_environment() -> Iterator[None]:
+    """Let another execution environment answer in the block."""
+    application = cache(function.application.__wrapped__)
+    adapter = cache(function.adapter.__wrapped__)
+    with patch.multiple(function, application=application, adapter=adapter):
+        yield
 
 
 def restart() -> None:

@@ -220,6 +220,31 @@ def test_an_edit_that_is_cut_leaves_one_dead_letter_and_a_repeat_has_the_edited_
     assert cuts(act) > 10
 
 
+def test_of_the_copies_of_a_dead_letter_the_newest_is_deleted_last(
+    stack: DeployedStack, letters: DeployedDeadLetters
+) -> None:
+    """An edit was cut before it had deleted the original."""
+
+    def act(at: int, answered: bool) -> bool:  # noqa: FBT001
+        number = put(stack, "QuarantineQueue", QUARANTINED)
+        mark = {"LETTER": {"DataType": "String", "StringValue": number}}
+        for event in ({**EVENT, "n": 1}, RIGHT):
+            body = json.dumps({**QUARANTINED, "event": event})
+            url = stack.name("QuarantineQueue")
+            stack.client("sqs").send_message(QueueUrl=url, MessageBody=body, MessageAttributes=mark)
+            time.sleep(0.002)
+        queue = sqs_backends["123456789012"][REGION].queues["QuarantineQueue"]
+        queue._messages.reverse()  # noqa: SLF001 - SQS hands out in any order
+        with cut(at, answered=answered) as one:
+            letters.discard([number], "a test")
+        assert [letter.body["event"] for letter in letters.open()] in ([RIGHT], [])
+        letters.discard([number], "a test")
+        assert messages(stack, "QuarantineQueue") == []
+        return one.came
+
+    assert cuts(act) > 10
+
+
 def test_an_action_on_a_waiting_order_that_is_cut_is_whole_or_absent(
     stack: DeployedStack,
 ) -> None:

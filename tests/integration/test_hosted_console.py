@@ -1,8 +1,12 @@
 """The hosted console: API Gateway's events to its function, on moto and a stand-in user pool."""
 
+import logging
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from importlib import reload
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -12,9 +16,12 @@ from infra.console.hosted.user_pool import UserPool as UserPoolRights
 from infra.console.page import Visitor
 from infra.deployed.stack import DeployedStack
 from infra.deployed.threaded_account import ThreadedAccount
+from infra.errors import AWSError
 from kernel import clock
+from lambda_support.init_phase import INITIALIZED
 from orders.dynamodb import DynamoOrders
-from tests.fakes.hosted_console import URL, HostedBrowser, hosted, restart
+from tests.fakes.hosted_console import URL, HostedBrowser, another_environment, hosted, restart
+from tests.fakes.http_port import answering
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
 from tests.fakes.user_pool import POOL, UserPool
@@ -88,6 +95,33 @@ def test_a_long_address_is_not_kept(browser: HostedBrowser) -> None:
     address = browser.begin(f"/console/orders?customer={'x' * 2_000}")
 
     assert browser.get(browser.identify(address, "ada")).location == "/console/"
+
+
+def test_sign_ins_that_are_not_finished_leave_room_for_other_headers(
+    browser: HostedBrowser,
+) -> None:
+    """API Gateway refuses a request whose headers have more than 10,240 bytes."""
+    browser.cookies = {"orderflow_theme": "dark"}
+    last = ""
+    for number in range(20):
+        last = browser.begin(f"/console/orders?customer={number}{'x' * 700}")
+        header = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+        assert len(header) < sign_in.MAX_COOKIES + 100
+
+    assert browser.cookies["orderflow_theme"] == "dark"
+    assert "19xxx" in browser.get(browser.identify(last, "ada")).location
+
+
+@pytest.mark.parametrize("character", ["x", "\u20ac", "%"])
+def test_a_cookie_of_a_sign_in_is_one_that_a_browser_takes(
+    browser: HostedBrowser, character: str
+) -> None:
+    """A browser takes a name and value of 4,096 bytes (RFC 6265bis, section 5.6)."""
+    for length in (100, 260, 800, 1_500):
+        to = f"/console/{character * length}"
+        [cookie] = browser.get(f"/console/sign-in?{urlencode({'to': to})}").cookies
+        assert len(cookie.partition("; ")[0]) < 1_200
+        browser.cookies.clear()
 
 
 def test_a_code_is_of_the_browser_that_began(pool: UserPool, browser: HostedBrowser) -> None:
@@ -177,6 +211,51 @@ def test_a_pool_that_does_not_answer_is_told(
 
     assert back.status == 502
     assert "the user pool: does not answer" in back.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"", "does not answer"),
+        (b"nonsense\r\n\r\n", "does not answer"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "does not answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{", "answered without an ID token"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "answered without an ID token"),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: 90\r\n\r\n{", "refused the code (400)"),
+        (b"HTTP/1.1 400 Bad\r\nTransfer-Encoding: chunked\r\n\r\nx", "refused the code (400)"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n[]", "refused the code (503)"),
+    ],
+)
+def test_a_half_answer_of_the_pool_is_told(
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch, answer: bytes, problem: str
+) -> None:
+    class Broken(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.wfile.write(answer)
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+            pass
+
+    code = browser.identify(browser.begin(), "ada")
+    with answering(Broken) as address:
+        monkeypatch.setenv("CONSOLE_DOMAIN", address)
+        restart()
+        back = browser.get(code)
+
+    assert (back.status, f"the user pool: {problem}" in back.text) == (502, True), back.text
+    assert SESSION not in browser.cookies
+
+
+@pytest.mark.parametrize(
+    "to", ["//[", "http://[::1", "/\\evil.example/", "////evil.example/console/"]
+)
+def test_a_malformed_address_leads_to_the_overview(browser: HostedBrowser, to: str) -> None:
+    led = browser.get(f"/console/sign-in?{urlencode({'to': to})}")
+
+    assert led.status == 303, led.text
+    assert browser.get(browser.identify(led.location, "ada")).location == "/console/"
 
 
 # ---- rights
@@ -388,6 +467,19 @@ def test_another_site_can_neither_read_nor_act(browser: HostedBrowser) -> None:
     assert (acted.status, framed.status, rebound.status) == (403, 403, 421)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["http://console.example.com", "https://console.example.com:8443", "http://localhost:443"],
+)
+def test_a_page_of_another_scheme_or_port_may_not_act(browser: HostedBrowser, origin: str) -> None:
+    """A browser that ignores the scheme of a site sends it the cookie all the same."""
+    browser.sign_in("ada")
+    form = {"origin": origin, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    for site in ("cross-site", "same-site"):
+        sent = {**form, "sec-fetch-site": site}
+        assert browser.post("/console/orders/O-1/note", {"reason": "any"}, sent).status == 403
+
+
 def test_paths_outside_the_console_lead_to_it_or_do_not_exist(browser: HostedBrowser) -> None:
     assert browser.get("/").location == "/console/"
     assert browser.get("/orders").status == 404
@@ -411,6 +503,7 @@ def test_every_response_has_the_headers(browser: HostedBrowser) -> None:
         assert "frame-ancestors 'none'" in page.headers["content-security-policy"], path
         assert page.headers["x-content-type-options"] == "nosniff", path
         assert page.headers["cache-control"] == "no-store", path
+        assert page.headers["strict-transport-security"] == "max-age=31536000", path
 
 
 def test_a_look_at_the_dead_letters_is_known_to_each_environment(
@@ -427,6 +520,19 @@ def test_a_look_at_the_dead_letters_is_known_to_each_environment(
     assert letter.status == 200
     closed = browser.post(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
     assert "iscarded" in browser.get(closed.location).text
+
+
+def test_the_page_after_an_action_is_current_in_another_environment(
+    browser: HostedBrowser,
+) -> None:
+    browser.sign_in("ada", "/console/orders/O-1")
+    here = function.application, function.adapter  # its story is kept for seconds
+    assert "called them" not in browser.get("/console/orders/O-1").text
+    with another_environment():
+        noted = browser.post("/console/orders/O-1/note", {"reason": "called them"})
+    assert (function.application, function.adapter) == here
+
+    assert "called them" in browser.get(noted.location).text
 
 
 # ---- failures
@@ -465,6 +571,43 @@ def test_a_function_that_cannot_begin_says_why_and_tries_again(
     assert failed.status == 502
     assert "CONSOLE_POOL" in failed.text
     assert browser.get("/console/").status == 303
+
+
+@pytest.mark.parametrize("phase", ["on-demand", ""])
+def test_a_stack_that_cannot_be_read_is_a_message_and_no_logged_error(
+    browser: HostedBrowser,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    phase: str,
+) -> None:
+    """Lambda ends an environment whose init phase raises, without a reason."""
+
+    def throttled(*_: object) -> DeployedStack:
+        raise AWSError("the stack any: AWS throttles the requests")
+
+    with monkeypatch.context() as lambda_:
+        lambda_.setattr("infra.deployed.stack.find", throttled)
+        if phase:
+            lambda_.setenv(INITIALIZED, phase)
+        reload(function)
+        failed = browser.get("/console/")
+    reload(function)
+
+    assert (failed.status, "AWS throttles the requests" in failed.text) == (502, True), failed.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert browser.get("/console/").status == 303
+
+
+def test_a_stack_without_its_bucket_is_a_message(
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"OrdersTable": "orders"}
+    monkeypatch.setattr(function, "find", lambda account, _: DeployedStack(names, account))
+
+    failed = browser.get("/console/")
+
+    assert failed.status == 502
+    assert "the stack has no AnalyticsBucket" in failed.text
 
 
 def test_a_sign_in_lasts_ten_minutes_at_the_pool(browser: HostedBrowser) -> None:

@@ -299,7 +299,7 @@ def test_the_page_after_an_action_is_current_in_every_container(
     record = order(order_id="O-1", version=0, created_at=now - 60, updated_at=now - 30)
     DynamoOrders(stack.table()).save(record.change())
     stack.client("sqs").send_message(QueueUrl=stack.name("QuarantineQueue"), MessageBody="{}")
-    session = here.sessions.begin("ada")
+    session = here.sessions.begin(ADA)
     assert "called them" not in there.ask("GET", "/console/orders/O-1", session).text
     assert "Look at them" in there.ask("GET", "/console/dead-letters", session).text
     noted = here.ask("POST", "/console/orders/O-1/note", session, b"reason=called+them")

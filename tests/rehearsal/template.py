@@ -217,6 +217,7 @@ def _alter(
         properties.pop("Tracing", None)
     elif resource["Type"] == "AWS::Serverless::Function":
         properties.pop("Layers", None)
+        properties.pop("DeploymentPreference", None)
         code = properties.pop("CodeUri", None)
         if code in files:
             properties["CodeUri"] = files[code]

@@ -2,10 +2,15 @@
 
 The first request finds the stack's resources; a failure is answered with its reason, and the next
 request tries again. Pages, threads and clients stay for the life of the execution environment.
+
+Anybody may send a request, and two logged errors roll back a gradual deployment of the stack. So a
+request that cannot be read is a response with status 400, and no error; and neither is a call that
+AWS throttles because many environments begin at once.
 """
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -29,7 +34,7 @@ from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import find
 from infra.deployed.threaded_account import ThreadedAccount
-from infra.errors import AWSError
+from infra.errors import Refusal
 from kernel.clock import now
 from kernel.errors import OrderflowError
 from lambda_support import init_phase
@@ -70,6 +75,10 @@ class ConsoleSettings(Settings):
     """The origin of the pool's pages."""
 
 
+class ForeignEvent(OrderflowError):
+    """An event is no request of an HTTP API; nothing of this stack sends one."""
+
+
 class FunctionLog:
     """Failures of pages, in the function's log."""
 
@@ -103,7 +112,7 @@ def application() -> HostedConsole:
     issuer = f"https://cognito-idp.{region}.amazonaws.com/{settings.console_pool}"
     client = Client(settings.console_domain, issuer, settings.console_client, settings.console_url)
     shown = pages(SignIn(client, now), callers)
-    notices = TableNotices(stack.table(), now)
+    notices = TableNotices(stack.table(), now, source.renew)
     home = Home(shown, StackReaders(source), POLL, notices)
     console = build(source, callers, FunctionLog(), home)
     return HostedConsole(console, callers, settings.console_url)
@@ -116,21 +125,57 @@ def adapter() -> Mangum:
     return Mangum(limited, lifespan="off", text_mime_types=TEXTS)
 
 
-init_phase.prepare(adapter)
+def _begin() -> None:
+    """Make the adapter; the first request tries again, and answers with the reason of a failure."""
+    with suppress(Refusal):
+        adapter()
+
+
+init_phase.prepare(_begin)
 
 
 @instrumented
 def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
-    """Answer a request of API Gateway, in payload format 2.0."""
+    """Answer a request of API Gateway, in payload format 2.0.
+
+    Raises
+    ------
+    ForeignEvent
+        The event is of another source.
+    """
+    _require_request(event)
     try:
         mangum = adapter()
-    except (AWSError, OrderflowError) as error:
-        logger().error("the console could not begin", exc_info=error)
+    except (Refusal, OrderflowError) as error:
+        logger().warning("the console could not begin", exc_info=error)
         text = f"The console could not begin: {error}. Reload the page.\n"
-        return {
-            "statusCode": HTTPStatus.BAD_GATEWAY,
-            "headers": {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store"},
-            "body": text,
-        }
-    answer: Mapping[str, Any] = mangum(event, context)  # type: ignore[arg-type]
+        return _plain(HTTPStatus.BAD_GATEWAY, text)
+    try:
+        answer: Mapping[str, Any] = mangum(event, context)  # type: ignore[arg-type]
+    except ValueError as error:  # of a port, a body in base64, or a text that UTF-8 cannot encode
+        logger().warning("a request could not be read", exc_info=error)
+        return _plain(HTTPStatus.BAD_REQUEST, f"The request could not be read: {error}.\n")
     return answer
+
+
+def _require_request(event: Any) -> None:
+    """Raise `ForeignEvent` unless an event is a request in payload format 2.0."""
+    if isinstance(event, dict) and event.get("version") == "2.0":
+        source = event.get("requestContext")
+        asked = source.get("http") if isinstance(source, dict) else None
+        if {"method", "path", "sourceIp"} <= set(asked or ()):
+            return
+    raise ForeignEvent(
+        "the event is no request of an HTTP API in payload format 2.0; call the function through"
+        " ConsoleApi"
+    )
+
+
+def _plain(status: HTTPStatus, text: str) -> Mapping[str, Any]:
+    """Return a response without the console."""
+    headers = {
+        "content-type": "text/plain; charset=utf-8",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
+    return {"statusCode": status, "headers": headers, "body": text}

@@ -25,8 +25,8 @@ def session_page(sign_in: SignIn, callers: HostedCallers) -> Page:
         to = own_address(visit.filter("to"))
         if visit.visitor.capabilities:
             return Redirect(to)
-        begun = sign_in.begin(to)
-        return Redirect(begun.address, cookies=(begun.cookie,))
+        begun = sign_in.begin(to, visit.cookies)
+        return Redirect(begun.address, cookies=begun.cookies)
 
     def finish(visit: Visit, _: StackSource) -> View | Redirect:
         try:

@@ -3,7 +3,8 @@
 1. `SignIn.begin` makes a random verifier, keeps it in a cookie of the browser for 15 minutes, and
    sends the browser to the pool's page. State, nonce and code challenge are digests of the
    verifier, so the cookie has all that the answer must match. Its name has the beginning of the
-   state: each tab has a sign-in of its own.
+   state: each tab has a sign-in of its own. Many that are not finished are ended, since API Gateway
+   refuses a request with too long headers.
 2. The pool sends the browser back with a code and the state. `SignIn.finish` sends code and
    verifier to the pool, and reads the ID token of the answer.
 
@@ -17,14 +18,16 @@ Developer Guide, "Authorize endpoint", "The token issuer endpoint", "Logout endp
 """
 
 import json
+import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
+from http.client import HTTPException
 from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -42,8 +45,14 @@ LIFETIME = 900
 TIMEOUT = 5.0
 """Seconds that the pool has to exchange a code."""
 
-MAX_ADDRESS = 1_500
-"""Characters of the address to return to; API Gateway takes headers of 10,240 bytes in all."""
+MAX_ADDRESS = 800
+"""Bytes of the address to return to."""
+
+MAX_COOKIES = 4_000
+"""Bytes of the cookies of begun sign-ins: API Gateway takes 10,240 bytes for the request line and
+all headers (API Gateway Developer Guide, "Quotas for configuring and running an HTTP API")."""
+
+_COOKIE_NAME = re.compile(f"{COOKIE}[A-Za-z0-9_-]{{8}}")
 
 MAX_ANSWER = 65_536
 
@@ -78,10 +87,10 @@ class Client:
 
 
 class Begun(NamedTuple):
-    """The address of the pool's page, and the header of the cookie of this sign-in."""
+    """The address of the pool's page, and the headers of the cookies of begun sign-ins."""
 
     address: str
-    cookie: str
+    cookies: tuple[str, ...]
 
 
 class Finished(NamedTuple):
@@ -99,7 +108,7 @@ class SignIn:
         self._client = client
         self._now = now
 
-    def begin(self, to: str) -> Begun:
+    def begin(self, to: str, cookies: Mapping[str, str]) -> Begun:
         """Begin a sign-in, after which the browser returns to an address of the console."""
         verifier = secrets.token_urlsafe(32)
         state = _digest("state", verifier)
@@ -114,9 +123,11 @@ class SignIn:
             "code_challenge_method": "S256",
         }
         to = own_address(to)
-        kept = _base64(to.encode()) if len(to) <= MAX_ADDRESS else ""
+        encoded = to.encode()
+        kept = _base64(encoded) if len(encoded) <= MAX_ADDRESS else ""
         address = f"{self._client.domain}/oauth2/authorize?{urlencode(query)}"
-        return Begun(address, _cookie(state, f"{verifier}.{kept}", LIFETIME))
+        cookie = _cookie(_name(state), f"{verifier}.{kept}", LIFETIME)
+        return Begun(address, (cookie, *_ended(cookies, MAX_COOKIES - len(cookie))))
 
     def finish(self, query: Mapping[str, str], cookies: Mapping[str, str]) -> Finished:
         """Return the result of a sign-in from the query of the pool's redirect.
@@ -141,7 +152,7 @@ class SignIn:
         if not compare_digest(nonce.encode(), _digest("nonce", verifier).encode()):
             raise SignInProblem("the token is of another sign-in; sign in again")
         user = User(claims["cognito:username"], claims["sub"])
-        return Finished(user, own_address(to), _cookie(state, "", 0))
+        return Finished(user, own_address(to), _cookie(_name(state), "", 0))
 
     def goodbye(self) -> str:
         """Return the address that ends the browser's session at the pool."""
@@ -167,12 +178,12 @@ class SignIn:
                 return str(json.loads(answer.read(MAX_ANSWER))["id_token"])
         except HTTPError as error:
             with error:
-                reason = _error_of(error.read(MAX_ANSWER))
+                reason = _error_of(error)
             if reason == "invalid_grant":
                 problem = "the code was used before or is too old; sign in again"
                 raise SignInProblem(problem) from None
             raise AWSError(f"the user pool: refused the code ({reason or error.code})") from None
-        except (URLError, OSError) as error:
+        except (HTTPException, OSError) as error:  # an URLError is an OSError
             raise AWSError(f"the user pool: does not answer ({error}); sign in again") from None
         except (ValueError, KeyError, TypeError):
             raise AWSError("the user pool: answered without an ID token; sign in again") from None
@@ -212,10 +223,16 @@ def _begun(state: str, cookies: Mapping[str, str]) -> tuple[str, str]:
         return verifier, ""
 
 
-def _cookie(state: str, value: str, lifetime: int) -> str:
+def _ended(cookies: Mapping[str, str], room: int) -> Iterator[str]:
+    """Yield the headers that delete the cookies of other sign-ins, if they have no room."""
+    begun = [name for name in cookies if _COOKIE_NAME.fullmatch(name)]
+    if sum(len(name) + len(cookies[name]) for name in begun) > room:
+        yield from (_cookie(name, "", 0) for name in begun)
+
+
+def _cookie(name: str, value: str, lifetime: int) -> str:
     """Return the header of a cookie: the pool's redirect sends it, since it is a navigation."""
-    attributes = f"Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={lifetime}"
-    return f"{_name(state)}={value}; {attributes}"
+    return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={lifetime}"
 
 
 def _name(state: str) -> str:
@@ -234,8 +251,9 @@ def _from_base64(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def _error_of(body: bytes) -> str:
+def _error_of(answer: HTTPError) -> str:
+    """Return the error that an answer names; empty if it names none, or is cut."""
     try:
-        return str(json.loads(body)["error"])[:100]
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(answer.read(MAX_ANSWER))["error"])[:100]
+    except (ValueError, KeyError, TypeError, HTTPException, OSError):
         return ""
