@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from markupsafe import escape
 
 from infra.console.hosted import function, sign_in
 from infra.console.hosted.user_pool import KEPT, Rights, User
@@ -268,6 +269,28 @@ def test_a_reader_sees_every_page_and_may_not_act(browser: HostedBrowser) -> Non
     assert "Cancel the order" not in page.text
     refused = browser.post("/console/orders/O-1/note", {"reason": "any"})
     assert refused.status == 403
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        "ADA.Lovelace",
+        "a\"b'c:d#e/f\\g{{7}}",
+        "Åda\u202e日本",
+    ],
+)
+def test_a_users_name_is_text(browser: HostedBrowser, name: str) -> None:
+    """Cognito takes letters, marks, symbols, numbers and punctuation (API, AdminCreateUser)."""
+    browser.pool.users[name] = {"orders/operate"}
+    page = browser.sign_in(name)
+    assert (page.status, escape(name) in page.text) == (200, True)
+
+    noted = browser.post("/console/orders/O-1/note", {"reason": "called the customer"})
+
+    page = browser.get(noted.location)
+    assert page.text.count(escape(name)) >= 2
+    assert "<script>alert" not in page.text
 
 
 def test_an_operators_action_has_their_name(browser: HostedBrowser) -> None:
@@ -549,6 +572,22 @@ def test_a_throttled_pool_is_a_message_and_the_session_stays(browser: HostedBrow
     assert failed.status == 502
     assert "Your session could not be read: the user pool: AWS throttles" in failed.text
     assert browser.get("/console/orders").status == 200
+
+
+def test_a_person_signs_out_and_in_while_the_rights_cannot_be_read(browser: HostedBrowser) -> None:
+    browser.sign_in("ada")
+    kept = dict(browser.cookies)
+    restart()
+    browser.pool.refuses = "TooManyRequestsException"
+
+    led = browser.get("/console/sign-in?to=/console/bus")
+    out = browser.post("/console/sign-out", {})
+    browser.pool.refuses = ""
+
+    assert led.location.startswith(f"{browser.pool.origin}/oauth2/authorize?")
+    assert out.status == 200
+    browser.cookies = kept
+    assert browser.get("/console/orders").status == 303
 
 
 def test_a_throttled_table_is_a_message(browser: HostedBrowser) -> None:

@@ -219,7 +219,7 @@ def test_an_action_that_has_happened_is_no_failure_without_the_table(
     with refusing({"UpdateItem": "ThrottlingException", "DeleteItem": "ThrottlingException"}):
         assert notices.add("done", "good") == ""
         assert notices.take(key) is None
-    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert notices.take(key) == Notice("done", "good")
 
 

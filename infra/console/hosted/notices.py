@@ -9,8 +9,8 @@ attribute       content
 ``ttl``         the end of its `LIFETIME`, in epoch seconds; each read checks it
 ==============  ===================================================================================
 
-A notice reports an action that has happened. So an error of the table is logged, and the page is
-shown without the notice.
+A notice reports an action that has happened. So an error of the table is a warning in the log, and
+the page is shown without the notice.
 """
 
 import logging
@@ -57,7 +57,7 @@ class TableNotices:
         try:
             self._table.write(update)
         except OrderflowError:
-            _LOG.exception("a notice was not stored, so its page is shown without it")
+            _LOG.warning("a notice was not stored: its page is shown without it", exc_info=True)
             return ""
         return key
 
@@ -68,7 +68,7 @@ class TableNotices:
         try:
             item = self._table.take(*_key(key))
         except OrderflowError:
-            _LOG.exception("a notice was not read, so its page is shown without it")
+            _LOG.warning("a notice was not read: its page is shown without it", exc_info=True)
             return None
         if item is None or item["ttl"] < self._now():
             return None
