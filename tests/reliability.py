@@ -53,6 +53,19 @@ commit the invariants above are checked against a model that knows only the requ
 clients. A seed that fails prints the shortest sequence of faults and the command that repeats it
 (`tests/simulation/`).
 
+Half of the seeds have operators. They redrive, discard, restore and edit dead letters, also to an
+event that breaks its contract; start, pause, cancel and undo jobs on groups of them; and replay the
+archive at a pace. They repeat requests without an answer, two of them handle the same dead letter
+in one turn, and the machine crashes within jobs and replays. After each change the dead letters,
+jobs and replays are compared with their logs:
+
+- A dead letter is open or closed, and each change of it has one record. A discarded one has a
+  reason and can be restored; a redriven one has exactly one successor, with the event of its last
+  edit.
+- A refused request changes nothing, and an acknowledged one has its effect once.
+- A job and a replay handle each item once and at their pace; a paused or cancelled one handles
+  nothing. Each ends, and its counts add up to its items.
+
 The simulation itself is tested with mutations of the code; each is caught within its number of
 seeds (`tests/simulation/test_mutations.py`):
 
