@@ -76,12 +76,14 @@ seeds (`tests/simulation/test_mutations.py`):
 CRASHES = """
 ## Real crashes, full disks, many clients
 
-`make crash ORDERS=2000 KILLS=20 SEED=1` (about a minute) sends generated orders of every kind to
+`make crash ORDERS=2000 KILLS=20 SEED=1` (about two minutes) sends generated orders of every kind to
 `orders serve` with boto3 while the process is killed with SIGKILL, also during an answer and during
 recovery; events without an acknowledgement are sent again. Then the directory is audited from
 outside (`tests/e2e/audit.py`): database, ledger and the gateway's own record, shipments, mails,
-Parquet, dead letters. `make test-long` does it with 300 orders and 5 kills, and with a full
-and a read-only disk (`tests/e2e/test_disk.py`).
+Parquet, dead letters. It also kills the process in the middle of jobs on dead letters and of a
+replay at a pace, three times each, while other orders are processed
+(`tests/e2e/test_letter_jobs.py`). `make test-long` does it with 300 orders and 5 kills, and with a
+full and a read-only disk (`tests/e2e/test_disk.py`).
 
 `make bench-clients CLIENTS=10 SECONDS=60` has clients put events as fast as possible, and counts
 acknowledged events that are missing. `make bench-growth ORDERS=100000` measures the speed of new
