@@ -159,8 +159,8 @@ fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 
 doors: fuzz
 
-crash: .venv/.dev ## Kill the server while it processes orders (ORDERS=N, KILLS=N, SEED=N)
-	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
+crash: .venv/.dev ## Kill the server while it processes orders, jobs and replays (ORDERS=N, KILLS=N, SEED=N)
+	$(BIN)/python -m pytest tests/e2e/test_crash.py tests/e2e/test_letter_jobs.py -s --crash-orders $(or $(ORDERS),2000) \
 		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
 
 .PHONY: small-account

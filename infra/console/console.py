@@ -239,7 +239,7 @@ class Console:
                 self.changes.budget.spend(max(0.0, time.thread_time() - worked - UPDATE))
             times = (time.perf_counter() - begun, time.thread_time() - worked)
             took = "page;dur={:.1f}, cpu;dur={:.1f}".format(*(each * 1000 for each in times))
-            return HTMLResponse(html, found.status, {"server-timing": took})
+            return _html(html, found.status, {"server-timing": took})
 
         return await self.home.readers.read(shown)
 
@@ -251,7 +251,7 @@ class Console:
         if not isinstance(found, View):
             return _plain(found)
         context = {**self._names(page, visit, request), "title": found.title}
-        return HTMLResponse(rendering.whole(found, context), found.status)
+        return _html(rendering.whole(found, context), found.status)
 
     async def _act(self, page: Page, act: Act, visit: Visit, request: Request) -> Response:
         """Run an action, and show its result on the page after it (POST, redirect, GET)."""
@@ -262,9 +262,7 @@ class Console:
         result = await act(visit, await _form(request))
         if isinstance(result, View):
             context = {**self._names(page, visit, request), "title": result.title}
-            return _with_cookies(
-                HTMLResponse(rendering.whole(result, context), result.status), result
-            )
+            return _with_cookies(_html(rendering.whole(result, context), result.status), result)
         to = result.to
         if result.notice:
             to = _with_notice(to, self.notices.add(result.notice, result.tone))
@@ -301,7 +299,7 @@ class Console:
         page = page or Page("problem", "")
         names = self._names(page, self._visit(request, visitor), request)
         more = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return HTMLResponse(rendering.whole(view, {**names, "title": title}), status, more)
+        return _html(rendering.whole(view, {**names, "title": title}), status, more)
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -348,6 +346,11 @@ def build(source: Source, callers: Visitors, log: FailureLog, home: Home | None 
 
 def _see(address: str) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)
+
+
+def _html(text: str, status: int, more: Mapping[str, str] | None = None) -> Response:
+    """Return a page; a lone surrogate in a text of others is shown as a question mark."""
+    return HTMLResponse(text.encode(errors="replace"), status, more)
 
 
 def _with_notice(address: str, key: str) -> str:

@@ -17,6 +17,11 @@ class Scenario(NamedTuple):
     title: str
     text: str
 
+    @property
+    def file(self) -> str:
+        """The path of its file in the project."""
+        return str((FOLDER / f"{self.name}.json").relative_to(ROOT))
+
 
 SCENARIOS = (
     Scenario("full", "An ordinary order", "is reserved, charged and shipped; a mail confirms it"),

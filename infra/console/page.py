@@ -69,7 +69,8 @@ class Source(Protocol):
     """The platform that the console shows: that of a data directory, or a deployed stack.
 
     ``missing`` has a sentence for each `Feature` that it lacks. ``name`` is empty for a data
-    directory; ``options`` are those that name the platform in a command.
+    directory; ``options`` are those that name the platform in a command, ``account_options`` those
+    that name its account, for a command without ``--stack``.
     """
 
     @property
@@ -104,6 +105,10 @@ class Source(Protocol):
     def options(self) -> str:
         """The options of a command for the same platform, after a space."""
 
+    @property
+    def account_options(self) -> str:
+        """The options of a command for the account of the platform, after a space."""
+
 
 @dataclass(frozen=True, slots=True)
 class DirectorySource:
@@ -117,6 +122,7 @@ class DirectorySource:
     missing: Mapping[Feature, str] = field(default_factory=dict)
     name: str = ""
     options: str = ""
+    account_options: str = ""
 
 
 class Absent(Refusal):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from infra.dead_letters.reason import content_of, reason_of
@@ -20,6 +21,7 @@ from infra.deployed.stack import DeployedStack
 from infra.local.orderflow import order_id_in
 from infra.local.stack_loader import load
 from infra.local.template.project import TEMPLATE
+from infra.local.template.stack import Stack
 from infra.views.dead_letter import DeadLetter
 from kernel.clock import timestamp
 
@@ -40,7 +42,10 @@ REDEPLOY = "the stack was changed meanwhile: try again"
 
 @dataclass(slots=True)
 class Received:
-    """A received dead letter: its text and attributes in SQS, and the receipts of its copies."""
+    """A received dead letter: its text and attributes in SQS, and the receipts of its copies.
+
+    The receipt of the newest copy is the last: if the deletion is cut, the newest stays.
+    """
 
     dead_letter: DeadLetter
     text: str
@@ -70,7 +75,7 @@ class DeadLetterQueues:
         self.patience = patience
         self.bounds = bounds or Bounds()
         self.sqs = stack.client("sqs", max_pool_connections=20)
-        self.template = load(TEMPLATE, {}, lambda _variable, value: value)
+        self.template = template()
         self.names = [name for name in self.template.dead_letter_queues if name in stack.names]
         self.sources = {
             queue.dead_letters: queue
@@ -143,15 +148,11 @@ class DeadLetterQueues:
         dead_letter = self._dead_letter(queue, message)
         attributes = dict(message.get("MessageAttributes", {}))
         sent = int(message["Attributes"]["SentTimestamp"])
-        item = Received(dead_letter, message["Body"], attributes, sent)
+        item = Received(dead_letter, message["Body"], attributes, sent, [message["ReceiptHandle"]])
         copy = received.get(str(dead_letter.id))
-        if copy is not None:
-            item.receipts += copy.receipts
-            if copy.sent > sent:
-                item.dead_letter, item.text = copy.dead_letter, copy.text
-                item.attributes, item.sent = copy.attributes, copy.sent
-        item.receipts.append(message["ReceiptHandle"])
-        received[str(dead_letter.id)] = item
+        older, newer = (copy, item) if copy is None or copy.sent <= sent else (item, copy)
+        newer.receipts[:0] = older.receipts if older is not None else []
+        received[str(dead_letter.id)] = newer
 
     def _release(self, received: Iterable[Received]) -> None:
         """Release dead letters; SQS releases the others when their visibility timeout ends."""
@@ -195,6 +196,12 @@ class DeadLetterQueues:
             attributes=attributes,
             body=body,
         )
+
+
+@cache
+def template() -> Stack:
+    """Return the template, which is read once in a process."""
+    return load(TEMPLATE, {}, lambda _variable, value: value)
 
 
 def _reason(body: Mapping[str, Any], attributes: Mapping[str, str], max_receives: int) -> str:

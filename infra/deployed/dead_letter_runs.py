@@ -86,7 +86,11 @@ class Runs:
         self.orders = DynamoOrders(stack.table())
 
     def start(self, received: Received, body: str, name: str) -> Run:
-        """Start a run, or return the one that was started under this name before."""
+        """Start a run, or return the one that was started under this name before.
+
+        An EXPRESS workflow starts a second run of the name (Step Functions API Reference,
+        StartExecution, "idempotent"); it does nothing, since the first has the order's lease.
+        """
         order_id = received.dead_letter.order_id
         before = self.orders.find(order_id) if order_id else None
         known = suppress(self.states.exceptions.ExecutionAlreadyExists)

@@ -55,7 +55,7 @@ _UNSEEN = "was not received: SQS shows a sample; try again, or see `orders dead-
 
 _NOT_BEGUN = "was not begun: the time of one action is over; do the same for the others again"
 
-_BEGIN = 0.5
+BEGIN = 0.5
 """The share of its time in which a redrive begins dead letters; the rest is for their runs."""
 
 
@@ -137,7 +137,7 @@ class DeployedDeadLetters:
         item = received.get(number)
         if item is None:
             return _refused(number, f"dead letter {number} {_UNSEEN}")
-        if self.limit.is_over(_BEGIN):
+        if self.limit.is_over(BEGIN):
             return _refused(number, _NOT_BEGUN, item.dead_letter)
         try:
             way = self._route(item)

@@ -55,7 +55,7 @@ assert load(TEMPLATE, {}, lambda _, value: value).state_machines
 def problem(build: Path, handler: str) -> str | None:
     """Return why Lambda cannot import the handler, or None."""
     folders = [build / FUNCTION, build / LAYER / "python"]
-    ours = " ".join(sorted({*RUNTIME, *_compiled(folders)}))
+    ours = " ".join(sorted({*RUNTIME, *compiled(folders)}))
     places = [str(folder.resolve()) for folder in folders]
     site = sysconfig.get_path("purelib")
     command = [sys.executable, "-I", "-S", "-c", PROGRAM, site, ours, *places, handler]
@@ -63,7 +63,7 @@ def problem(build: Path, handler: str) -> str | None:
     return None if done.returncode == 0 else done.stderr.strip()
 
 
-def _compiled(folders: Sequence[Path]) -> set[str]:
+def compiled(folders: Sequence[Path]) -> set[str]:
     """Return the packages with modules that are compiled for one machine."""
     return {
         path.relative_to(folder).parts[0].partition(".")[0]

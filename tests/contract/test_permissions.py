@@ -34,7 +34,7 @@ from tests.contract.test_template import (
 from tests.contract.test_workflows import MACHINES, definition, states
 
 CONSOLE = "ConsoleRole"
-"""The role of the hosted console; `tests.contract.test_hosted_console` compares it."""
+"""The role of the hosted console; `tests.contract.test_hosted_console_role` compares it."""
 
 Grant = tuple[str, str]
 """An action, and the resource in short: ``Queue`` for ``!GetAtt Queue.Arn`` or ``!Ref Queue``."""

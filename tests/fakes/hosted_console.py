@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from http.cookies import SimpleCookie
 from typing import NamedTuple
 from unittest.mock import patch
@@ -14,6 +15,7 @@ from infra.console.hosted import function
 from infra.deployed.stack import DeployedStack
 from tests.fakes.api_gateway import body_of, context, event_of
 from tests.fakes.aws_port import aws_port
+from tests.fakes.console_role import role_of_the_console
 from tests.fakes.user_pool import CLIENT, POOL, UserPool, user_pool
 
 HOST = "console.example.com"
@@ -127,7 +129,7 @@ def hosted(stack: DeployedStack, url: str = URL) -> Iterator[UserPool]:
             "AWS_SECRET_ACCESS_KEY": "any",
             "POWERTOOLS_SERVICE_NAME": "console",
         }
-        with patch.dict("os.environ", variables):
+        with role_of_the_console(stack), patch.dict("os.environ", variables):
             restart()
             try:
                 yield pool
@@ -145,6 +147,15 @@ def _event_loop() -> Iterator[None]:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+@contextmanager
+def another_environment() -> Iterator[None]:
+    """Let another execution environment answer in the block."""
+    application = cache(function.application.__wrapped__)
+    adapter = cache(function.adapter.__wrapped__)
+    with patch.multiple(function, application=application, adapter=adapter):
+        yield
 
 
 def restart() -> None:

@@ -16,6 +16,7 @@ from infra.console.stack.sample import LastLook
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import DeployedStack
 from tests.fakes.console import Shown, ask
+from tests.fakes.console_role import role_of_the_console
 
 PORT = 8123
 WHO = "ada"
@@ -77,8 +78,8 @@ class StackVisitor:
 def visiting(
     stack: DeployedStack, limits: Limits = LOOPBACK, sample: LastLook | None = None
 ) -> Iterator[StackVisitor]:
-    """Open the console of a stack."""
-    with asyncio.Runner() as runner:
+    """Open the console of a stack; its calls have the permissions of the hosted console's role."""
+    with role_of_the_console(stack), asyncio.Runner() as runner:
         visitor = StackVisitor(stack, runner, limits, sample)
         try:
             yield visitor

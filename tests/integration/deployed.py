@@ -55,6 +55,8 @@ def stack() -> Iterator[DeployedStack]:
             "OrderProcessing": machine["stateMachineArn"],
             "DailyReportFunction": "daily-report",
             "ReconcileFunction": "reconcile",
+            # as SAM names an event source
+            "RestartOrderFunctionRetryQueue": "d8aa7036-0635-4fd4-89a2-0691b248eb86",
         }
         yield DeployedStack({**_queues(account), **names}, account)
 

@@ -21,7 +21,7 @@ from infra.errors import AWSError
 from kernel import clock
 from lambda_support.init_phase import INITIALIZED
 from orders.dynamodb import DynamoOrders
-from tests.fakes.hosted_console import URL, HostedBrowser, hosted, restart
+from tests.fakes.hosted_console import URL, HostedBrowser, another_environment, hosted, restart
 from tests.fakes.http_port import answering
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
@@ -554,6 +554,19 @@ def test_a_look_at_the_dead_letters_is_known_to_each_environment(
     assert letter.status == 200
     closed = browser.post(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
     assert "iscarded" in browser.get(closed.location).text
+
+
+def test_the_page_after_an_action_is_current_in_another_environment(
+    browser: HostedBrowser,
+) -> None:
+    browser.sign_in("ada", "/console/orders/O-1")
+    here = function.application, function.adapter  # its story is kept for seconds
+    assert "called them" not in browser.get("/console/orders/O-1").text
+    with another_environment():
+        noted = browser.post("/console/orders/O-1/note", {"reason": "called them"})
+    assert (function.application, function.adapter) == here
+
+    assert "called them" in browser.get(noted.location).text
 
 
 # ---- failures

@@ -1,6 +1,7 @@
 """The sessions and notices of the hosted console in a table, which all containers share."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from infra.console.callers import Callers
 from infra.console.console import Console, build
 from infra.console.hosted import notices as of_notices
+from infra.console.hosted.look import BucketSample
 from infra.console.hosted.notices import TableNotices
 from infra.console.hosted.sessions import KEPT, LIFETIME, MAX_KEPT, TableSessions
 from infra.console.hosted.user_pool import User
@@ -22,9 +24,12 @@ from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import DeployedStack
 from kernel.errors import StoreError
+from orders.dynamodb import DynamoOrders
 from storage.dynamodb.table import Table
 from tests.fakes.console import Shown, ask
+from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
+from tests.integration.deployed import BUCKET
 
 NOW = 1_800_000_000.0
 ADA = User("ada@example.com", "first")
@@ -179,6 +184,16 @@ def test_a_notice_is_taken_once_by_any_container(
     assert notices.take(key) is None
 
 
+def test_a_notice_that_is_taken_is_announced_once(stack: DeployedStack, clock: Clock) -> None:
+    taken: list[bool] = []
+    notices = TableNotices(stack.table(), clock, lambda: taken.append(True))
+    key = notices.add("done", "good")
+    assert taken == []
+    notices.take(key)
+    notices.take(key)
+    assert taken == [True]
+
+
 def test_a_notice_expires_after_ten_minutes(notices: TableNotices, clock: Clock) -> None:
     key = notices.add("done", "good")
     clock.now += of_notices.LIFETIME + 1
@@ -227,9 +242,11 @@ class Container:
     """One container of the function: a console with an own memory."""
 
     def __init__(self, stack: DeployedStack, clock: Clock, runner: asyncio.Runner) -> None:
-        source = StackSource(stack, "orderflow-test")
+        sample = BucketSample(stack.client("s3"), BUCKET, clock)
+        source = StackSource(stack, "orderflow-test", sample=sample)
         self.sessions = TableSessions(stack.table(), clock)
-        home = Home(PAGES, StackReaders(source), 15, TableNotices(stack.table(), clock))
+        notices = TableNotices(stack.table(), clock, source.renew)
+        home = Home(PAGES, StackReaders(source), 15, notices)
         self.console: Console = build(source, TableCallers(self.sessions), TerminalLog(), home)
         self._runner = runner
 
@@ -272,3 +289,20 @@ def test_a_table_that_does_not_answer_is_one_message_and_hides_no_action(
     with refusing({"UpdateItem": "ThrottlingException"}):
         acted = there.ask("POST", "/console/dead-letters/look", session)
     assert (acted.status, acted.headers["location"]) == (303, "/console/dead-letters")
+
+
+def test_the_page_after_an_action_is_current_in_every_container(
+    containers: tuple[Container, Container], stack: DeployedStack, clock: Clock
+) -> None:
+    here, there = containers
+    now = clock.now = time.time()  # that of the pages
+    record = order(order_id="O-1", version=0, created_at=now - 60, updated_at=now - 30)
+    DynamoOrders(stack.table()).save(record.change())
+    stack.client("sqs").send_message(QueueUrl=stack.name("QuarantineQueue"), MessageBody="{}")
+    session = here.sessions.begin(ADA)
+    assert "called them" not in there.ask("GET", "/console/orders/O-1", session).text
+    assert "Look at them" in there.ask("GET", "/console/dead-letters", session).text
+    noted = here.ask("POST", "/console/orders/O-1/note", session, b"reason=called+them")
+    assert "called them" in there.ask("GET", noted.headers["location"], session).text
+    looked = here.ask("POST", "/console/dead-letters/look", session)
+    assert "1 dead letter in 1 group" in there.ask("GET", looked.headers["location"], session).text

@@ -139,6 +139,44 @@ def test_a_group_is_redriven_and_one_that_was_not_received_is_named(
     assert len(runs(visitor.source.deployed)) == 2
 
 
+def test_a_dead_letter_whose_action_was_cut_before_its_deletion_is_open_on_its_page(
+    visitor: StackVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = put(visitor)
+    looked(visitor)
+    with refusing({"DeleteMessage": "InternalError"}):
+        visitor.post(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
+    monkeypatch.setattr(visitor.source, "now", lambda: time.time() + 5)
+    assert looked(visitor) == [number]
+    page = visitor.get(f"/console/dead-letters/{number}").text
+    assert f"/console/dead-letters/{number}/redrive" in page
+    done = visitor.acted(f"/console/dead-letters/{number}/discard", {"reason": "again"})
+    assert "is discarded: again" in done.text
+    assert looked(visitor) == []
+    assert (
+        f"/console/dead-letters/{number}/undo"
+        in visitor.get(f"/console/dead-letters/{number}").text
+    )
+
+
+def test_a_reason_that_utf_8_cannot_encode_is_shown_without_that_part(
+    visitor: StackVisitor,
+) -> None:
+    cause = json.dumps({"errorMessage": "half \ud800 a pair"})
+    put_in(visitor.source.deployed, {**LETTER, "reason": {"error": "X", "cause": cause}})
+    [number] = looked(visitor)
+    for path in ("", f"/{number}", "/list.csv", "/list.ndjson"):
+        page = visitor.get(f"/console/dead-letters{path}")
+        assert (page.status, "half ? a pair" in page.text) == (200, True), path
+    look = visitor.source.sample.look
+    assert look is not None
+    visitor.source.sample.keep([replace(each, reason="\ud800") for each in look.letters], look.at)
+    for path in ("", "?by=queue", f"/{number}", "/list.csv", "/list.ndjson"):
+        assert visitor.get(f"/console/dead-letters{path}").status == 200, path
+    done = visitor.acted(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
+    assert "is discarded" in done.text
+
+
 # ---- replays
 
 

@@ -99,8 +99,10 @@ def application() -> HostedConsole:
         The stack's resources cannot be listed.
     """
     settings = ConsoleSettings.from_environment()
-    account = ThreadedAccount(read_timeout=HOSTED.read_timeout, attempts=HOSTED.attempts)
     region = settings.console_pool.partition("_")[0]
+    account = ThreadedAccount(
+        region=region, read_timeout=HOSTED.read_timeout, attempts=HOSTED.attempts
+    )
     stack = find(account, settings.console_stack)
     options = f" --stack {settings.console_stack} --region {region}"
     look = BucketSample(account.client("s3"), stack.name("AnalyticsBucket"), now)
@@ -110,7 +112,7 @@ def application() -> HostedConsole:
     issuer = f"https://cognito-idp.{region}.amazonaws.com/{settings.console_pool}"
     client = Client(settings.console_domain, issuer, settings.console_client, settings.console_url)
     shown = pages(SignIn(client, now), callers)
-    notices = TableNotices(stack.table(), now)
+    notices = TableNotices(stack.table(), now, source.renew)
     home = Home(shown, StackReaders(source), POLL, notices)
     console = build(source, callers, FunctionLog(), home)
     return HostedConsole(console, callers, settings.console_url)

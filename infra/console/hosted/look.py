@@ -86,6 +86,11 @@ class BucketSample:
                 if not self._is_outdated(*encode(self._look.without(gone))):
                     return
 
+    def renew(self) -> None:
+        """Read the object at the next use, however short ago that was done."""
+        with self._lock:
+            self._read_at = float("-inf")
+
     def _is_outdated(self, data: bytes, look: Look) -> bool:
         """Replace the object that was read; return whether another has changed it meanwhile."""
         from botocore.exceptions import BotoCoreError, ClientError

@@ -36,11 +36,18 @@ _LOG = logging.getLogger(__name__)
 
 
 class TableNotices:
-    """The notices in one table, with the methods of `infra.console.notices.Notices`."""
+    """The notices in one table, with the methods of `infra.console.notices.Notices`.
 
-    def __init__(self, table: Table, now: Callable[[], float]) -> None:
+    ``taken`` is called for each notice that is shown: another container may have acted a moment
+    ago, so that the values which this one keeps are from before (`StackSource.renew`).
+    """
+
+    def __init__(
+        self, table: Table, now: Callable[[], float], taken: Callable[[], None] = lambda: None
+    ) -> None:
         self._table = table
         self._now = now
+        self._taken = taken
 
     def add(self, text: str, tone: str) -> str:
         """Return the key of a new notice; an empty text if the table did not take it."""
@@ -65,6 +72,7 @@ class TableNotices:
             return None
         if item is None or item["ttl"] < self._now():
             return None
+        self._taken()
         return Notice(str(item["text"]), str(item["tone"]))
 
 

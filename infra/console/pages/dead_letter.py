@@ -67,7 +67,7 @@ def tone_of(answers: Sequence[Mapping[str, Any]]) -> str:
 def show(visit: Visit, database: Database) -> View:
     """Show a dead letter, open or closed."""
     letter = _find(visit, database)
-    reveal = shown(visit, f"dead letter {letter.id}")
+    reveal = shown(visit, f"dead letter {letter.id}", f"orders dead-letters show {letter.id}")
     text = _body_text(database, letter)
     masks = not reveal["revealed"]
     names = {

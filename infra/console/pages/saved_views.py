@@ -4,6 +4,7 @@ A view is a link: its filters are in the address of the list, as always.
 """
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,7 +19,15 @@ def names_of(visit: Visit, database: Database, page: str) -> dict[str, Any]:
     path, _ = LISTS[page]
     here = query_of(page, visit.query)
     views = [(each, f"{link(path)}?{each.query}") for each in saved_views(database, page)]
-    return {"views": views, "views_page": page, "views_here": here}
+    option = "" if page == "orders" else f" --page {page.replace('_', '-')}"
+    filters = "".join(f" --filter {quote(f'{name}={value}')}" for name, value in parse_qsl(here))
+    return {
+        "views": views,
+        "views_page": page,
+        "views_here": here,
+        "views_option": option,
+        "views_command": f"orders views save NAME{option}{filters}",
+    }
 
 
 async def _save(visit: Visit, form: Mapping[str, str]) -> Redirect:

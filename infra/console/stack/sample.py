@@ -70,6 +70,9 @@ class LastLook(Protocol):
     def forget(self, numbers: Iterable[str]) -> None:
         """Remove dead letters that have left their queues or have changed."""
 
+    def renew(self) -> None:
+        """Read again what is kept of another process's look."""
+
 
 class Sample:
     """The last look, in the memory of this process."""
@@ -104,3 +107,6 @@ class Sample:
         with self._lock:
             if self._look is not None:
                 self._look = self._look.without(numbers)
+
+    def renew(self) -> None:
+        """Read nothing: no other process has a part in this look."""

@@ -54,7 +54,7 @@ class Told:
 
 
 class StackSource:
-    """A deployed stack; ``options`` name it in a command, after a space.
+    """A deployed stack; ``options`` and ``account_options`` name it in a command, after a space.
 
     Without a ``sample`` the last look at its dead letters is in the memory of this process.
     """
@@ -73,6 +73,7 @@ class StackSource:
         self.limits = limits
         self.name = name
         self.options = options or f" --stack {name}"
+        self.account_options = deployed.account.options
         self.now: Callable[[], float] = time.time
         self.sample: LastLook = sample or Sample()
         self.cache = Cache()
@@ -88,6 +89,11 @@ class StackSource:
     def stack(self) -> Stack:
         """The resources of the template."""
         return load(TEMPLATE, {}, lambda _variable, value: value)
+
+    def renew(self) -> None:
+        """Read everything again at its next use: another process may have changed something."""
+        self.cache.clear()
+        self.sample.renew()
 
     def workers(self) -> Workers | None:
         """Return None: Lambda runs the functions."""

@@ -132,6 +132,19 @@
     if (canvas.querySelector(".selected")) canvas.scrollTop += box.top + box.height / 2 - frame.top - frame.height / 2;
   }
 
+  /* --- a query that runs: its part is read again, and the page when it has ended ------------------ */
+  async function again(part) {
+    try {
+      const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+      const next = page.querySelector("[data-again]");
+      if (!next) { location.reload(); return; }
+      part.querySelector("h2, p").replaceWith(next.querySelector("h2, p"));
+    } catch { /* the server does not answer: try it again */ }
+    setTimeout(again, part.dataset.again * 1000, part);
+  }
+  const running = document.querySelector("[data-again]");
+  if (running) setTimeout(again, running.dataset.again * 1000, running);
+
   /* --- a second press of a button sends nothing twice ---------------------------------------- */
   document.addEventListener("submit", (event) => {
     const form = event.target;

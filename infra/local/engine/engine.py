@@ -120,7 +120,9 @@ class Engine:
     def _add_components(self, directory: DataDirectory, markers: Markers) -> None:
         profile, parts = self.profile, (self.journal, self.calls.invoke, self.boundary)
         self.queues = Queues(self.stack, *parts)
-        self.quarantined_orders = QuarantinedOrders(self.journal, self.queues.send, profile)
+        self.quarantined_orders = QuarantinedOrders(
+            self.journal, self.queues.send, profile, self.boundary.undo
+        )
         self.executions = Executions(
             self.stack,
             *parts,

@@ -91,7 +91,7 @@ def _preview(visit: Visit, source: StackSource) -> View:
         "total": len(members),
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": _foreseen(source, batch),
-        "command": shared.command_of(verb, batch) + source.options,
+        "command": shared.command_of(verb, batch),
         "no_way_back": NO_WAY_BACK,
     }
     return View("dead_letters/preview.html", f"{shared.VERBS[verb]}: preview", names)

@@ -38,13 +38,15 @@ def _named(visit: Visit, _: StackSource) -> View:
     query = query_of(visit.path["name"])
     fields = [(key, PARAMETERS[key]) for key in query.parameters]
     values = {key: visit.filter(key) for key in query.parameters if visit.filter(key)}
-    names = {"named": query, "fields": fields, "values": values, **_editor("")}
+    command = shared.command_of(query, values)
+    names = {**_editor(""), "named": query, "command": command, "fields": fields, "values": values}
     return View("stack/query.html", query.title, names)
 
 
 def _editor(text: str, problem: str = "") -> dict[str, Any]:
     least = f"{LEAST * PRICE:.5f}".rstrip("0")
-    return {"text": text, "problem": problem, "least": least, "fields": [], "values": {}}
+    more = {"command": shared.command_of_sql(text), "fields": [], "values": {}}
+    return {"text": text, "problem": problem, "least": least, **more}
 
 
 async def _start(visit: Visit, form: Mapping[str, str]) -> View | Redirect:

@@ -80,6 +80,7 @@ async def _change(visit: Visit, _: Mapping[str, str]) -> Redirect:
 def _form(visit: Visit, wanted: Wanted, found: Mapping[str, int] | None) -> View:
     names: dict[str, Any] = {
         "wanted": wanted,
+        "command": shared.command_of(replace(wanted, per_second=None), "--yes"),
         "found": found,
         "may_start": found is not None,
         "rules": [rule.name for rule in visit.source.stack.rules],
