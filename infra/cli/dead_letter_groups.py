@@ -53,7 +53,7 @@ def show(groups: Sequence[LetterGroup], letters: Sequence[DeadLetter]) -> None:
         console.print(Styled(group.label, "bold"))
         console.print(
             f"  {group.count:,} {noun} of {group.orders:,} orders in {', '.join(group.queues)};"
-            f" {happens}, the last at {_to_seconds(group.last)}"
+            f" {happens}, the last at {_to_seconds(group.last)}; group {group.key}"
         )
         for sample in group.samples:
             console.print(f"  {letters[sample.id].id}  {sample.order_id or ''}  {sample.reason}")

@@ -37,7 +37,8 @@ class LocalDeadLetters:
     def __init__(self, where: DataDirectory, who: str) -> None:
         self.where = where
         self.who = who
-        self.queues = stack_of(where).dead_letter_queues
+        self.stack = stack_of(where)
+        self.queues = self.stack.dead_letter_queues
 
     def open(self, queue: str | None = None) -> list[DeadLetter]:
         """Return the open dead letters of one queue or of all, the oldest first."""
@@ -52,11 +53,11 @@ class LocalDeadLetters:
 
     def find(self, number: str) -> DeadLetter | None:
         """Return an open or closed dead letter with its history."""
-        return find_dead_letter(self.where.reader(), self.queues, _number(number))
+        return find_dead_letter(self.where.reader(), self.queues, number_of(number))
 
     def redrive(self, ids: Sequence[str], wait: float) -> Answer:
         """Redrive dead letters; wait so many seconds for their outcomes."""
-        numbers = [_number(text) for text in ids]
+        numbers = [number_of(text) for text in ids]
         address = self.where.served_at()
         if address is None:
             return {"letters": self._redrive_here(numbers, wait), "served": False}
@@ -70,7 +71,7 @@ class LocalDeadLetters:
 
     def discard(self, ids: Sequence[str], reason: str) -> list[Answer]:
         """Remove dead letters from their queues for good."""
-        numbers = [_number(text) for text in ids]
+        numbers = [number_of(text) for text in ids]
         return self._operate(
             "DiscardDeadLetters",
             {"ids": numbers, "reason": reason},
@@ -79,7 +80,7 @@ class LocalDeadLetters:
 
     def restore(self, ids: Sequence[str]) -> list[Answer]:
         """Put discarded or expired dead letters back into their queues."""
-        numbers = [_number(text) for text in ids]
+        numbers = [number_of(text) for text in ids]
         return self._operate(
             "RestoreDeadLetters",
             {"ids": numbers},
@@ -88,7 +89,7 @@ class LocalDeadLetters:
 
     def edit(self, text: str, event: Any) -> Answer:
         """Replace the event of a dead letter."""
-        number = _number(text)
+        number = number_of(text)
         [answer] = self._operate(
             "EditDeadLetter",
             {"id": number, "event": event},
@@ -163,7 +164,8 @@ def _any_running(answers: Sequence[Answer]) -> bool:
     return any(answer["state"] == "running" for answer in answers)
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
+    """Return the number of a dead letter, or raise `BadParameter`."""
     if not text.isascii() or not text.isdecimal() or int(text) >= 1 << 63:
         raise typer.BadParameter(f"{text!r} is no id of a local dead letter: it must be a number")
     return int(text)

@@ -3,7 +3,8 @@
 import json
 import urllib.error
 import urllib.request
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from infra.cli.errors import CommandError
 from infra.cli.operator import operator
@@ -11,7 +12,13 @@ from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.platform import platform
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from infra.local.engine.engine import Engine
+
 Answer = dict[str, Any]
+Operations = Mapping[str, Callable[[Any], "Future[Answer]"]]
 
 PATIENCE = 30.0
 """Seconds that a server may take for an answer."""
@@ -25,28 +32,58 @@ def operate(where: DataDirectory, name: str, **request: Any) -> tuple[Answer, bo
     CommandError
         The operation is refused, or the server does not answer.
     """
-    request["who"] = operator()
+    return operate_by(_of_operators, where, name, request)
+
+
+def operate_by(
+    operations: "Callable[[Engine], Operations]",
+    where: DataDirectory,
+    name: str,
+    request: dict[str, Any],
+) -> tuple[Answer, bool]:
+    """Run one of an engine's operations; return its answer, and whether it is served.
+
+    Raises
+    ------
+    CommandError
+        The operation is refused, or the server does not answer.
+    """
+    request = {**request, "who": operator()}
     address = where.served_at()
     if address is not None:
         return ask(where, address, name, request), True
     where.require_database()
-    return _run_here(where, name, request), False
-
-
-def _run_here(where: DataDirectory, name: str, request: dict[str, Any]) -> Answer:
-    from infra.errors import InvalidRequest
-    from infra.server.operator_api import OperatorApi
-
     with platform(where, clock=Clock(), workers=0) as engine:
         engine.accept_only = True
-        try:
-            answer = OperatorApi(engine).operations()[f"Orderflow.{name}"](request)
-            engine.turn(0)
-            result = answer.result(0)
-        except InvalidRequest as error:
-            raise CommandError(str(error)) from None
+        answer = operate_in(engine, operations(engine), name, request)
         engine.turn(0)  # the outbox: the run that follows is in the journal
-        return result
+        return answer, False
+
+
+def operate_in(
+    engine: "Engine", operations: Operations, name: str, request: dict[str, Any]
+) -> Answer:
+    """Run an operation in a turn of this process's engine, and return its answer.
+
+    Raises
+    ------
+    CommandError
+        The operation is refused.
+    """
+    from infra.errors import InvalidRequest
+
+    try:
+        answer = operations[f"Orderflow.{name}"](request)
+        engine.turn(0)
+        return answer.result(0)
+    except InvalidRequest as error:
+        raise CommandError(str(error)) from None
+
+
+def _of_operators(engine: "Engine") -> Operations:
+    from infra.server.operator_api import OperatorApi
+
+    return OperatorApi(engine).operations()
 
 
 def ask(where: DataDirectory, address: str, name: str, request: dict[str, Any]) -> Answer:

@@ -44,6 +44,7 @@ COMMANDS = {
     "reviews": "reviews:app",
     "stock": "stock:app",
     "dead-letters": "dead_letters:app",
+    "views": "views:app",
     "events": "events:app",
     "query": "query:query",
     "report": "report:report",

@@ -3,7 +3,7 @@
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from kernel import json_text
 from kernel.clock import timestamp
 
@@ -16,6 +16,11 @@ class Scenario(NamedTuple):
     name: str
     title: str
     text: str
+
+    @property
+    def file(self) -> str:
+        """The path of its file in the project."""
+        return str((FOLDER / f"{self.name}.json").relative_to(ROOT))
 
 
 SCENARIOS = (

@@ -1,10 +1,11 @@
 """Texts for a person: ages, amounts, counts; each is a filter of the templates."""
 
 import json
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from infra.views.exact_json import indented
 from kernel import money as amounts
@@ -116,3 +117,20 @@ def pretty(value: Any) -> str:
         except (ValueError, RecursionError):
             return str(value)
     return indented(value)
+
+
+def quoted(value: object) -> str:
+    """Return a value as one word of a shell's command."""
+    return shlex.quote(str(value))
+
+
+def coded(text: object) -> Markup:
+    """Return a text whose parts in backticks are code."""
+    pieces = str(text).split("`")
+    if len(pieces) % 2 == 0:  # a backtick without its partner is text
+        pieces[-2:] = ["`".join(pieces[-2:])]
+    shown = [
+        Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece)
+        for index, piece in enumerate(pieces)
+    ]
+    return Markup("").join(shown)

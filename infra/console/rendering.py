@@ -47,6 +47,8 @@ def environment() -> Environment:
         "label": formats.label,
         "cause": formats.cause,
         "count": formats.count,
+        "quoted": formats.quoted,
+        "coded": formats.coded,
     }
     templates.filters.update(filters)
     templates.globals.update(

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from functools import cached_property, partial
+from shlex import quote
 from typing import Any
 
 from infra.errors import AWSError
@@ -46,6 +47,16 @@ class Account:
     def where(self) -> str:
         """The account's name for a person."""
         return self.endpoint_url or "AWS"
+
+    @property
+    def options(self) -> str:
+        """The options of a command for the same account and region, each after a space."""
+        given = {
+            "--region": self.session.region_name,
+            "--profile": self.profile,
+            "--endpoint-url": self.endpoint_url,
+        }
+        return "".join(f" {option} {quote(value)}" for option, value in given.items() if value)
 
     @cached_property
     def session(self) -> Any:

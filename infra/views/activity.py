@@ -11,7 +11,7 @@ from itertools import groupby
 from shlex import quote
 from typing import Any
 
-from infra.local.engine.dead_letters import PLATFORM
+from infra.dead_letters.reading import PLATFORM
 from storage.sqlite.database import Database
 
 PAGE = 50
@@ -22,11 +22,11 @@ MAX_LOG_ROWS = 1_000
 
 _CLI = {
     "cancel": "orders cancel {subject} --reason {reason}",
-    "retry": "orders retry {subject}",
-    "redrive execution": "orders workflow redrive {subject} --reason {reason}",
-    "approve": "orders approve {subject}",
+    "retry": "orders retry {subject}{why}",
+    "redrive execution": "orders workflow redrive {subject}{why}",
+    "approve": "orders approve {subject}{why}",
     "reject": "orders reject {subject} --reason {reason}",
-    "resend": "orders replay FILE",
+    "resend": "orders replay FILE --filter detail.order_id={subject}",
     "note": "orders note {subject} {reason}",
     "close review": "orders reviews close {subject} --reason {reason}",
     "adjust": "orders stock adjust {subject} CHANGE --reason {reason}",
@@ -223,4 +223,5 @@ def _command(action: str, subject: str, reason: str) -> str:
     """Return the command line of an action, or empty text."""
     form = _CLI.get(action, "")
     words = subject if action.isupper() else quote(subject)
-    return form.format(subject=words, reason=quote(reason))
+    why = f" --reason {quote(reason)}" if reason else ""
+    return form.format(subject=words, reason=quote(reason), why=why)

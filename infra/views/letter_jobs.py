@@ -1,9 +1,10 @@
 """The jobs on groups of dead letters in a data directory, with their progress."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.local.engine.letter_jobs import UNDONE_BY
+from infra.dead_letters.reading import UNDONE_BY
+from kernel.clock import timestamp
 from storage.sqlite.database import Database
 
 SHOWN = 50
@@ -52,6 +53,12 @@ class LetterJob:
         """Whether its dead letters can be put back as a whole."""
         ended = self.ended_at is not None
         return self.action == "discard" and ended and self.done > 0 and self.undone_by is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job for a command's JSON document; times are in ISO 8601."""
+        ended = None if self.ended_at is None else timestamp(self.ended_at)
+        times = {"started_at": timestamp(self.started_at), "ended_at": ended}
+        return {**asdict(self), **times, "done": self.done, "left": self.left}
 
     def seconds_left(self) -> float | None:
         """Return the seconds until the end at its pace, or None without a pace or an end."""

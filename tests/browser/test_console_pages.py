@@ -172,3 +172,16 @@ def test_each_page_fits_and_is_accessible(
             wide, narrow = opened.width()
             assert wide <= narrow, path
             assert opened.findings() == [], path
+
+
+def test_text_that_is_typed_while_a_query_runs_stays(browser: Browser, server: Served) -> None:
+    with tab(browser, server.address) as opened:
+        sql = "select count(*) from range(100000000000) a"
+        page = opened.open(f"/queries/sql?dialect=duckdb&q={sql}")
+        running = page.locator("[data-again] h2")
+        began = running.inner_text()
+        page.get_by_label("SQL").fill("select 1 as another")
+        expect(running).not_to_have_text(began)
+        expect(page.get_by_label("SQL")).to_have_value("select 1 as another")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.locator("[data-again]")).to_have_count(0)

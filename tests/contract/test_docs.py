@@ -149,11 +149,12 @@ def test_each_command_and_option_that_a_document_names_exists(document: Path) ->
 
 def options_of(words: Sequence[str]) -> frozenset[str] | None:
     """Return the options of the command, or group, that these words begin with."""
-    for length in (2, 1):
+    for length in (3, 2, 1):
         if tuple(words[:length]) in commands():
             return commands()[tuple(words[:length])]
-    within = [options for name, options in commands().items() if name[:1] == tuple(words[:1])]
-    return frozenset().union(*within) if within and len(words) == 1 else None
+    group = tuple(words)
+    within = [options for name, options in commands().items() if name[: len(group)] == group]
+    return frozenset().union(*within) if within else None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -187,7 +188,7 @@ def test_the_sources_with_the_diffs_of_the_guides_are_imported(tmp_path: Path) -
         assert source.count(old) == 1, (name, before)
         (tmp_path / name).write_text(source.replace(old, new)[1:-1], encoding="utf-8")
     modules = sorted(name.removesuffix(".py").replace("/", ".") for name in changed)
-    assert len(modules) == 4
+    assert len(modules) == 5
     paths = f"{tmp_path}{os.pathsep}{tmp_path / 'services'}"
     subprocess.run(
         [sys.executable, "-c", f"import {', '.join(modules)}"],

@@ -152,7 +152,7 @@ def test_every_page_of_the_navigation_has_an_icon() -> None:
 def test_an_event_says_which_condition_of_each_rule_failed(visitor: Visitor) -> None:
     page = visitor.get(f"/console/bus/{seqs(visitor)[0]}")
     text = " ".join(unescape(page.text).split())
-    assert "`detail.total` wants >= 1000, has 12.5" in text
+    assert "<code>detail.total</code> wants >= 1000, has 12.5" in text
     assert "OrderCreatedRule" in text
     assert "keeps its contract" in text
 

@@ -23,6 +23,7 @@ def completed(words: str) -> list[str]:
 def test_a_shell_completes_commands_and_options() -> None:
     assert completed("orders dea") == ["dead-letters"]
     assert completed("orders dead-letters dis") == ["discard"]
+    assert completed("orders dead-letters jobs pa") == ["pause"]
     assert completed("orders prune --orders") == ["--orders-days"]
 
 
@@ -51,12 +52,17 @@ def test_help_explains_a_command_and_refuses_another_word() -> None:
     assert orders("help", "dead-letters", "redrive").stdout.startswith(
         "Usage: orders dead-letters redrive"
     )
+    assert orders("help", "dead-letters", "jobs", "undo").stdout.startswith(
+        "Usage: orders dead-letters jobs undo"
+    )
     for words in (("nope",), ("list", "nope"), ("dead-letters", "nope")):
         done = orders("help", *words)
         assert (done.returncode, "is no topic and no command" in done.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("group", [(), ("dead-letters",), ("stock",), ("events",)])
+@pytest.mark.parametrize(
+    "group", [(), ("dead-letters",), ("dead-letters", "jobs"), ("stock",), ("events",)]
+)
 def test_no_sentence_of_a_list_is_cut(group: tuple[str, ...]) -> None:
     done = orders(*group, "--help")
     _, _, listed = done.stdout.partition("Commands:")
@@ -67,6 +73,7 @@ def test_no_sentence_of_a_list_is_cut(group: tuple[str, ...]) -> None:
 def test_a_mistyped_command_names_a_similar_one() -> None:
     assert "Did you mean 'list'?" in orders("lst").stderr
     assert "Did you mean" in orders("dead-letters", "lst").stderr
+    assert "Did you mean 'cancel'?" in orders("dead-letters", "jobs", "cancle").stderr
     assert "list" in COMMANDS
 
 

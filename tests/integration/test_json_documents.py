@@ -26,6 +26,10 @@ SUCCESS: dict[str, list[str]] = {
     "dead-letters list": ["--data", DATA],
     "dead-letters history": ["--data", DATA],
     "dead-letters groups": ["--data", DATA],
+    "dead-letters jobs list": ["--data", DATA],
+    "views list": ["--data", DATA],
+    "views save": ["mine", "--filter", "status=FAILED", "--data", DATA],
+    "views delete": ["mine", "--data", DATA],
     "replays list": ["--data", DATA],
     "dead-letters redrive": ["--all", "--data", DATA],
     "events list": [],
@@ -72,6 +76,10 @@ ELSEWHERE = {
     "doctor",  # needs a free port; `test_audit.py`
     "tail",  # a document a line; `test_tail.py`
     *(f"replays {verb}" for verb in ("show", "pause", "resume", "cancel")),  # `test_replay.py`
+    *(  # need dead letters; `tests/e2e/test_letter_job_commands.py`
+        f"dead-letters jobs {verb}"
+        for verb in ("start", "show", "pause", "resume", "cancel", "undo")
+    ),
     *("approve", "reject"),  # need an order that awaits it
     *(f"dead-letters {verb}" for verb in ("show", "discard", "undo", "edit")),  # need a letter
 }
@@ -82,12 +90,15 @@ def subcommands() -> Iterator[str]:
     """Yield every command that has the option ``--json``."""
     group: Any = typer.main.get_command(command_line.app)
     for name in command_line.COMMANDS:
-        command = group.get_command(None, name)
-        below = getattr(command, "commands", None) or {}
-        paths = {f"{name} {key}": each for key, each in below.items()} or {name: command}
-        for path, each in paths.items():
-            if any("--json" in parameter.opts for parameter in each.params):
-                yield path
+        yield from _within(name, group.get_command(None, name))
+
+
+def _within(path: str, command: Any) -> Iterator[str]:
+    below = getattr(command, "commands", None) or {}
+    for key, each in below.items():
+        yield from _within(f"{path} {key}", each)
+    if not below and any("--json" in parameter.opts for parameter in command.params):
+        yield path
 
 
 def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from infra.dead_letters.batch_failures import failure_reasons
 from infra.dead_letters.reading import closed_letters, history, letters
 from infra.errors import InvalidRequest
-from infra.local.engine.batch_failures import failure_reasons
 from infra.local.engine.redrive import Redrive
 from infra.local.engine.targets import DeliveryError
 from lambda_support.batches import FAILED_MESSAGES

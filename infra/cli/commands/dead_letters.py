@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.commands import letter_jobs
 from infra.cli.dead_letter_groups import as_json as groups_as_json
 from infra.cli.dead_letter_groups import groups_of, write_file
 from infra.cli.dead_letter_groups import show as show_groups
 from infra.cli.dead_letter_output import show_answers, show_closed, show_one, show_open
 from infra.cli.errors import CommandError
 from infra.cli.event_input import event_from_editor, json_from_file
+from infra.cli.groups import WholeHelp
 from infra.cli.operator import operator, words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.cli.replaying.letter_source import selected
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Messages that wait for an operator: list, redrive, discard, edit them.",
     no_args_is_help=True,
 )
+app.add_typer(letter_jobs.app, name="jobs", cls=WholeHelp)
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…")]
@@ -38,14 +40,6 @@ Reason = Annotated[
 ]
 Wait = Annotated[float, typer.Option(min=0, max=3_600, help="Seconds to wait for the outcomes.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for the outcomes.")]
-
-
-class By(StrEnum):
-    """The fields that dead letters are grouped by."""
-
-    REASON = "reason"
-    QUEUE = "queue"
-    CONSUMER = "consumer"
 
 
 PATIENCE = 30.0
@@ -90,8 +84,8 @@ def list_open(
 def list_groups(
     *,
     by: Annotated[
-        By, typer.Option(help="The reason without its values, the queue or the sender.")
-    ] = By.REASON,
+        letter_jobs.By, typer.Option(help="The reason without its values, the queue or the sender.")
+    ] = letter_jobs.By.REASON,
     queue: Queue = None,
     reason: Reason = None,
     stack: StackOptions,

@@ -1,6 +1,7 @@
 """The bus: recent events, the rules, and for one event each rule with its failed conditions."""
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from infra.console.csv_file import csv_file
@@ -81,7 +82,7 @@ def event(visit: Visit, database: Database) -> View:
             f"the journal has no event {visit.path['seq']}: it was never there, or its retention"
             " has ended; see the newest events of the bus"
         )
-    content, reveal = found.content, shown(visit, f"event {found.seq}")
+    content, reveal = found.content, _reveal(visit, found)
     checked = validate(found.envelope)
     newer = events_after(database, found.seq, 1)
     names = {
@@ -98,6 +99,11 @@ def event(visit: Visit, database: Database) -> View:
         **reveal,
     }
     return View("bus/event.html", f"{found.type or 'Event'} {found.seq}", names)
+
+
+def _reveal(visit: Visit, found: BusEvent) -> dict[str, Any]:
+    """Return the names of `reveal.html` for an event."""
+    return shown(visit, f"event {found.seq}", f"orders show {quote(found.id)}")
 
 
 def _trial(visit: Visit, database: Database, content: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from infra.console.csv_file import csv_file
@@ -96,7 +97,7 @@ def preview(visit: Visit, database: Database) -> View:
         "most": visit.filter("most"),
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": foreseen(database, visit.source.stack, [fact.id for fact in batch]),
-        "command": command_of(verb, batch),
+        "command": _job_command(visit, verb, members),
         "no_way_back": NO_WAY_BACK,
     }
     return View("dead_letters/preview.html", f"{VERBS[verb]}: preview", names)
@@ -183,8 +184,19 @@ def verb_of(text: str) -> str:
     return text
 
 
+def _job_command(visit: Visit, verb: str, members: Sequence[LetterFact]) -> str:
+    """Return the command that starts the job of a preview."""
+    by, most = visit.path["by"], visit.filter("most")
+    words = ["orders dead-letters jobs start", verb, "--group", quote(visit.path["key"])]
+    words += ["--by", by] * (by != BY[0])
+    words += ["--up-to", str(max((fact.id for fact in members), default=0))]
+    words += ["--most", most] * bool(most)
+    words += ["--reason", "WHY"] * (verb == "discard")
+    return " ".join(words)
+
+
 def command_of(verb: str, batch: Sequence[LetterFact]) -> str:
-    """Return the command that does the same."""
+    """Return the command that acts on dead letters of a stack."""
     ids = " ".join(str(fact.id) for fact in batch[:10])
     more = " …" if len(batch) > 10 else ""  # noqa: PLR2004
     return f"orders dead-letters {verb} {ids}{more}{' --reason WHY' * (verb == 'discard')}"

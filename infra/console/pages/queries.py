@@ -34,6 +34,9 @@ PATIENCE = 1.5
 DOWNLOAD_PATIENCE = MAX_SECONDS + 5
 
 DIALECTS = ("athena", "duckdb")
+
+MAX_SHOWN_SQL = 400
+"""Characters of a SELECT that a shown command has; a longer one is in a file."""
 FORMS = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
 JOBS = QueryJobs()
@@ -139,13 +142,26 @@ def _complete(names: Mapping[str, Any]) -> dict[str, Any]:
     """Return the names of the result's template, with defaults."""
     named_query: Query | None = names["named"]
     fields = [(key, PARAMETERS[key]) for key in named_query.parameters] if named_query else []
-    options = [f"--{name} {quote(value)}" for name, value in names["values"].items()]
-    words = [named_query.name, *options] if named_query else ["FILE.sql"]
-    command = " ".join(["orders query", *words, "--csv"])
+    if named_query:
+        command = command_of(named_query, names["values"])
+    else:
+        command = command_of_sql(names["text"], names["dialect"])
     defaults = {"columns": [], "rows": [], "numeric": [], "charts": [], "count": 0, "more": False}
     given = {"problem": "", "excerpt": "", "fields": fields, "dialects": DIALECTS}
-    given["command"] = command
+    given["command"] = f"{command} --csv"
     return {**defaults, **given, **names, "shown": SHOWN, "most": MAX_ROWS, "limit": MAX_SECONDS}
+
+
+def command_of(query: Query, values: Mapping[str, str]) -> str:
+    """Return the command that runs a named query."""
+    options = [f"--{name} {quote(value)}" for name, value in values.items()]
+    return " ".join(["orders query", query.name, *options])
+
+
+def command_of_sql(text: str, dialect: str = DIALECTS[0]) -> str:
+    """Return the command that runs a SELECT; a long one is in a file."""
+    words = ["orders query", quote(text) if 0 < len(text) <= MAX_SHOWN_SQL else "FILE.sql"]
+    return " ".join([*words, *(["--dialect", dialect] if dialect != DIALECTS[0] else [])])
 
 
 def _result(job: QueryJob) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from infra.console.pace import pace_of
@@ -159,12 +160,24 @@ def _form(visit: Visit, wanted: Wanted, found: Any) -> View:
         seconds = found.count / wanted.per_second
     names = {
         "wanted": wanted,
+        "command": command_of(wanted),
         "found": found,
         "seconds": seconds,
         "may_start": found is not None and found.count > 0,
         "rules": [rule.name for rule in visit.source.stack.rules],
     }
     return View("replays/new.html", "New replay", names, 400 if wanted.problem else 200)
+
+
+def command_of(wanted: Wanted, *more: str) -> str:
+    """Return the command that starts the same replay, with ``more`` options; empty for none."""
+    if wanted.problem:
+        return ""
+    words = ["orders replay --archive", "--since", timestamp(wanted.start_at)]
+    words += ["--until", timestamp(wanted.end_at)]
+    words += [word for rule in wanted.rules for word in ("--rule", quote(rule))]
+    words += ["--rate", f"{wanted.per_second:g}"] if wanted.per_second is not None else []
+    return " ".join([*words, "--name", quote(wanted.name), *more])
 
 
 PAGE = Page(

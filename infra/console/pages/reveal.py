@@ -1,6 +1,7 @@
 """Show personal data: recorded as an operator's action, then shown to that visitor for minutes."""
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,10 +12,14 @@ from infra.console.reveals import REVEALS
 MAX_SUBJECT = 200
 
 
-def shown(visit: Visit, subject: str) -> dict[str, Any]:
-    """Return the names ``revealed`` and ``reveals`` of a page about a subject."""
+def shown(visit: Visit, subject: str, command: str = "") -> dict[str, Any]:
+    """Return the names of `reveal.html` for a page about a subject.
+
+    ``command`` prints the subject; without it, the subject is an order.
+    """
     revealed = REVEALS.shows(visit.filter("shown"), visit.visitor.name, subject)
-    return {"revealed": revealed, "reveals": subject}
+    command = command or f"orders show {quote(subject)}"
+    return {"revealed": revealed, "reveals": subject, "reveal_command": command}
 
 
 async def _reveal(visit: Visit, form: Mapping[str, str]) -> Redirect:

@@ -4,44 +4,43 @@ A view is a link: its filters are in the address of the list, as always.
 """
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from infra.console.page import BadFilter, Page, Redirect, Visit, link
 from infra.errors import InvalidRequest
-from infra.views.saved_views import saved_views
+from infra.views.saved_views import LISTS, query_of, saved_views
 from storage.sqlite.database import Database
-
-LISTS: Mapping[str, tuple[str, frozenset[str]]] = {
-    "orders": (
-        "/orders",
-        frozenset({"preset", "status", "reason", "customer", "from", "to"}),
-    ),
-    "bus": ("/bus", frozenset({"type", "source", "order", "pattern"})),
-    "dead_letters": ("/dead-letters", frozenset({"by", "queue", "order", "q"})),
-}
-"""By the name of a page: the path of its list, and the filters that are saved."""
 
 
 def names_of(visit: Visit, database: Database, page: str) -> dict[str, Any]:
     """Return the names of the saved views of a list for its template."""
     path, _ = LISTS[page]
-    here = _query(page, visit.query)
+    here = query_of(page, visit.query)
     views = [(each, f"{link(path)}?{each.query}") for each in saved_views(database, page)]
-    return {"views": views, "views_page": page, "views_here": here}
+    option = "" if page == "orders" else f" --page {page.replace('_', '-')}"
+    filters = "".join(f" --filter {quote(f'{name}={value}')}" for name, value in parse_qsl(here))
+    return {
+        "views": views,
+        "views_page": page,
+        "views_here": here,
+        "views_option": option,
+        "views_command": f"orders views save NAME{option}{filters}",
+    }
 
 
 async def _save(visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Keep the filters of a list by a name, and show the list with them."""
     page = _page(form)
-    query = _query(page, dict(parse_qsl(form.get("query", ""))))
+    query = query_of(page, dict(parse_qsl(form.get("query", ""))))
     request = {"page": page, "name": form.get("name", ""), "query": query}
     return await _run(visit, "Orderflow.SaveView", request, f"The view {request['name']} is saved")
 
 
 async def _delete(visit: Visit, form: Mapping[str, str]) -> Redirect:
     page = _page(form)
-    query = _query(page, dict(parse_qsl(form.get("query", ""))))
+    query = query_of(page, dict(parse_qsl(form.get("query", ""))))
     request = {"page": page, "name": form.get("name", ""), "query": query}
     text = f"The view {request['name']} is deleted"
     return await _run(visit, "Orderflow.DeleteView", request, text)
@@ -62,13 +61,6 @@ def _page(form: Mapping[str, str]) -> str:
     if page not in LISTS:
         raise BadFilter(f"page: {page[:40]!r} is none of {', '.join(LISTS)}")
     return page
-
-
-def _query(page: str, given: Mapping[str, str]) -> str:
-    """Return the filters of a list as a query string, in one order, without cursors."""
-    _, filters = LISTS[page]
-    kept = sorted((name, value) for name, value in given.items() if name in filters and value)
-    return urlencode(kept)
 
 
 PAGE = Page(

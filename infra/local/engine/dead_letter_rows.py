@@ -4,12 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from infra.dead_letters.reading import KEPT
 from infra.errors import InvalidRequest
 from infra.local.directory.journal import Journal
 from infra.local.engine.attention_queue import PUT_BACK
-
-KEPT = 14 * 86_400.0
-"""Retention of a closed dead letter in seconds: the longest that SQS has for a message."""
 
 SCHEMA = """
 create table if not exists closed_letters (

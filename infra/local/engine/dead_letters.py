@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from infra.dead_letters.edit import event_in, require_contract, with_event
-from infra.dead_letters.reading import letters
+from infra.dead_letters.reading import PLATFORM, letters
 from infra.errors import InvalidRequest, Refusal
 from infra.local.engine.attention_queue import INDEX, open_letter
 from infra.local.engine.backlog import NEVER
@@ -31,9 +31,6 @@ POLL_INTERVAL = 0.2
 
 PENDING_PER_SECOND = 20_000.0
 """Pending dead letters that make the interval between two polls one second longer."""
-
-PLATFORM = "orderflow"
-"""The name in a dead letter's log for steps that no operator requested."""
 
 
 class DeadLetters(Component):

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.dead_letters.reading import UNDONE_BY
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine import operator_actions
@@ -70,8 +71,6 @@ _DISCARDED_BY = (
     " and letter not in (select letter from letter_jobs join letter_job_members on job = id"
     " where undoes = ? and letter <= position and problem is null) order by letter"
 )
-UNDONE_BY = "select id from letter_jobs where undoes = ? and state <> 'CANCELLED'"
-"""The job that undoes another: after a cancelled one, the rest can be undone."""
 
 
 @dataclass(frozen=True, slots=True)

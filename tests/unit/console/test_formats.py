@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.console import formats
 from infra.console.formats import ago, cause, label, masked, money, pretty, span
 
 
@@ -81,3 +82,21 @@ def test_any_text_is_shown(text: str) -> None:
 )
 def test_the_cause_of_a_functions_error_is_its_message(text: str | None, shown: str) -> None:
     assert cause(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see `orders list`", "see <code>orders list</code>"),
+        ("`a` and `<b>`", "<code>a</code> and <code>&lt;b&gt;</code>"),
+        ("<i> `b` ` c", "&lt;i&gt; <code>b</code> ` c"),
+        ("one ` alone", "one ` alone"),
+        ("", ""),
+    ],
+)
+def test_a_part_in_backticks_is_code_and_all_else_is_text(text: str, shown: str) -> None:
+    assert formats.coded(text) == shown
+
+
+def test_a_quoted_word_is_one_word_of_a_shell() -> None:
+    assert [formats.quoted(each) for each in ("A-1", "it's", 7)] == ["A-1", "'it'\"'\"'s'", "7"]

@@ -15,7 +15,7 @@ SHOWN = 50
 
 
 def _listed(_: Visit, source: StackSource) -> View:
-    """Show the newest replays of the account's archives."""
+    """Show the newest replays of the archive."""
     found = source.cache.get("replays", LIST_KEPT, source.replays.all)
     return View("replays/list.html", "Replays", {"replays": [*map(_shown, found[::-1][:SHOWN])]})
 
@@ -80,6 +80,7 @@ async def _change(visit: Visit, _: Mapping[str, str]) -> Redirect:
 def _form(visit: Visit, wanted: Wanted, found: Mapping[str, int] | None) -> View:
     names: dict[str, Any] = {
         "wanted": wanted,
+        "command": shared.command_of(replace(wanted, per_second=None), "--yes"),
         "found": found,
         "may_start": found is not None,
         "rules": [rule.name for rule in visit.source.stack.rules],
