@@ -8,6 +8,7 @@
 #   requirements-bench.lock       DBOS, compared by `make bench`                       -> .venv-bench
 #   requirements-checkov.lock     checkov: conflicting pins                            -> .venv-checkov
 #   infra/layer/requirements.txt  the Lambda layer of services/, at the runtime's versions
+#   infra/console/hosted/requirements.txt  the console's function, beside that layer
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -94,10 +95,12 @@ power-tuning: .venv/.runtime ## Write inputs of AWS Lambda Power Tuning (TO=DIR,
 queries: .venv/.runtime ## Generate Athena's queries in template.yaml from infra/queries/
 	$(BIN)/python -m infra.queries.athena
 
-# Python and instruction set of the functions and of their layer: infra/layer/Makefile reads the variables.
+# Python and instruction set of the functions and of their layer, and the folder that the console's function is
+# copied from: infra/layer/Makefile and infra/console/hosted/Makefile read the variables.
 RUNTIME ?= 3.13
 ARCHITECTURE ?= arm64
-export RUNTIME ARCHITECTURE
+PROJECT := $(CURDIR)
+export RUNTIME ARCHITECTURE PROJECT
 
 build: .venv-sam/.installed ## Build functions and layer into .aws-sam (RUNTIME=3.13, ARCHITECTURE=arm64)
 	@PYTHON='$(CURDIR)/.venv-sam/bin/python' $(SAM_ENV) .venv-sam/bin/sam build
@@ -105,8 +108,9 @@ build: .venv-sam/.installed ## Build functions and layer into .aws-sam (RUNTIME=
 	@.venv-sam/bin/python -m infra.packaging.artefact
 	@.venv-sam/bin/python infra/cost/sizes.py
 
-artefact: build ## Lint the result of `make build`, transformed, for each stage and parameter
+artefact: build .venv/.runtime ## Lint the result of `make build`, transformed, and import the console's function
 	@$(SAM_ENV) .venv-sam/bin/python -m infra.packaging.lint
+	@$(BIN)/python -m infra.packaging.console_function
 
 ENV ?= dev
 STAGES := dev staging prod
@@ -155,8 +159,8 @@ fuzz: .venv/.dev ## Fuzz every input with any JSON (EXAMPLES=N each)
 
 doors: fuzz
 
-crash: .venv/.dev ## Kill the server while it processes orders (ORDERS=N, KILLS=N, SEED=N)
-	$(BIN)/python -m pytest tests/e2e/test_crash.py -s --crash-orders $(or $(ORDERS),2000) \
+crash: .venv/.dev ## Kill the server while it processes orders, jobs and replays (ORDERS=N, KILLS=N, SEED=N)
+	$(BIN)/python -m pytest tests/e2e/test_crash.py tests/e2e/test_letter_jobs.py -s --crash-orders $(or $(ORDERS),2000) \
 		--crash-kills $(or $(KILLS),20) --crash-seed $(or $(SEED),1)
 
 .PHONY: small-account
@@ -201,6 +205,7 @@ UV := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --
 
 # Lambda's Python runtimes contain boto3 and its dependencies (Lambda, Python runtimes).
 IN_LAMBDA := boto3 botocore python-dateutil s3transfer six urllib3
+IN_LAYER := typing-extensions
 
 lock: .venv-lock/.installed ## Resolve the locks from pyproject.toml (UPGRADE=1 for newest versions)
 	$(UV) pyproject.toml --group build -o requirements.lock
@@ -210,7 +215,8 @@ lock: .venv-lock/.installed ## Resolve the locks from pyproject.toml (UPGRADE=1 
 	$(UV) --group pyproject.toml:checkov -o requirements-checkov.lock
 	$(UV) --group pyproject.toml:bench -o requirements-bench.lock
 	$(UV) --group pyproject.toml:layer -c requirements.lock $(IN_LAMBDA:%=--no-emit-package %) -o infra/layer/requirements.txt
-	@! grep -n '://' requirements*.lock infra/layer/requirements.txt || { echo 'make lock: a lock contains an address.' >&2; exit 1; }
+	$(UV) --group pyproject.toml:hosted -c requirements-dev.lock $(IN_LAYER:%=--no-emit-package %) -o infra/console/hosted/requirements.txt
+	@! grep -n '://' requirements*.lock infra/layer/requirements.txt infra/console/hosted/requirements.txt || { echo 'make lock: a lock contains an address.' >&2; exit 1; }
 
 clean: ## Remove environments and caches; the data in .orderflow stays
 	rm -rf .venv .venv-bench .venv-sam .venv-ministack .venv-checkov .venv-lock .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .aws-sam

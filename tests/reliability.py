@@ -53,6 +53,19 @@ commit the invariants above are checked against a model that knows only the requ
 clients. A seed that fails prints the shortest sequence of faults and the command that repeats it
 (`tests/simulation/`).
 
+Half of the seeds have operators. They redrive, discard, restore and edit dead letters, also to an
+event that breaks its contract; start, pause, cancel and undo jobs on groups of them; and replay the
+archive at a pace. They repeat requests without an answer, two of them handle the same dead letter
+in one turn, and the machine crashes within jobs and replays. After each change the dead letters,
+jobs and replays are compared with their logs:
+
+- A dead letter is open or closed, and each change of it has one record. A discarded one has a
+  reason and can be restored; a redriven one has exactly one successor, with the event of its last
+  edit.
+- A refused request changes nothing, and an acknowledged one has its effect once.
+- A job and a replay handle each item once and at their pace; a paused or cancelled one handles
+  nothing. Each ends, and its counts add up to its items.
+
 The simulation itself is tested with mutations of the code; each is caught within its number of
 seeds (`tests/simulation/test_mutations.py`):
 
@@ -63,12 +76,14 @@ seeds (`tests/simulation/test_mutations.py`):
 CRASHES = """
 ## Real crashes, full disks, many clients
 
-`make crash ORDERS=2000 KILLS=20 SEED=1` (about a minute) sends generated orders of every kind to
+`make crash ORDERS=2000 KILLS=20 SEED=1` (about two minutes) sends generated orders of every kind to
 `orders serve` with boto3 while the process is killed with SIGKILL, also during an answer and during
 recovery; events without an acknowledgement are sent again. Then the directory is audited from
 outside (`tests/e2e/audit.py`): database, ledger and the gateway's own record, shipments, mails,
-Parquet, dead letters. `make test-long` does it with 300 orders and 5 kills, and with a full
-and a read-only disk (`tests/e2e/test_disk.py`).
+Parquet, dead letters. It also kills the process in the middle of jobs on dead letters and of a
+replay at a pace, three times each, while other orders are processed
+(`tests/e2e/test_letter_jobs.py`). `make test-long` does it with 300 orders and 5 kills, and with a
+full and a read-only disk (`tests/e2e/test_disk.py`).
 
 `make bench-clients CLIENTS=10 SECONDS=60` has clients put events as fast as possible, and counts
 acknowledged events that are missing. `make bench-growth ORDERS=100000` measures the speed of new

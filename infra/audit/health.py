@@ -13,8 +13,9 @@ from typing import Any
 from infra.audit.quick import quick_findings
 from infra.local.directory.data_directory import DataDirectory, DataDirectoryError
 from infra.local.directory.schema import VERSION
-from infra.local.platform import TEMPLATE, stack_of
+from infra.local.platform import stack_of
 from infra.local.template.errors import TemplateError
+from infra.local.template.project import TEMPLATE
 from infra.views.summary import failures
 
 PACKAGES = (

@@ -7,8 +7,8 @@ from infra.audit.directory import check_rest
 from infra.audit.findings import Finding, Invariant
 from infra.audit.in_flight import Flight
 from infra.audit.rules import check_order
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from kernel.order_status import Reservation
 from storage.sqlite.database import Database

@@ -17,8 +17,9 @@ import time
 from collections import OrderedDict
 from getpass import getuser
 from hashlib import sha256
+from typing import Protocol
 
-from infra.console.page import PREFIX, Capability, Visitor
+from infra.console.page import PREFIX, Capability, Session, Visitor
 from infra.server.tokens import LOOK, OPERATE, Caller, Tokens
 
 COOKIE = "orderflow_console"
@@ -32,6 +33,24 @@ _CAPABILITIES = {
     LOOK: frozenset({Capability.READ}),
     OPERATE: frozenset({Capability.READ, Capability.OPERATE}),
 }
+
+
+class Visitors(Protocol):
+    """The visitors of one home of the console."""
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie that has a session."""
+
+    @property
+    def sign_in(self) -> bool:
+        """Whether visitors sign in."""
+
+    def visitor(self, session: str | None) -> Visitor | None:
+        """Return the visitor of a session; None signs in first."""
+
+    def session(self, session: str | None, origin: str) -> Session:
+        """Return the session of a request; ``origin`` is its header of that name."""
 
 
 class Callers:
@@ -73,6 +92,10 @@ class Callers:
     def end(self, session: str | None) -> None:
         """End a session."""
         self._sessions.pop(_digest(session or ""), None)
+
+    def session(self, session: str | None, origin: str) -> "BrowserSession":
+        """Return the session of a request; ``origin`` is its header of that name."""
+        return BrowserSession(self, session, origin)
 
 
 class BrowserSession:

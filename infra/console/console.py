@@ -6,9 +6,10 @@ page becomes a page with the reason, and is logged; nothing else is affected.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 from uuid import uuid4
 
 from starlette.applications import Starlette
@@ -21,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from infra.console import headers, rendering
-from infra.console.callers import BrowserSession, Callers
+from infra.console.callers import Visitors
 from infra.console.live import UPDATE, Changes, TooManyStreams
 from infra.console.notices import Notices
 from infra.console.page import (
@@ -37,6 +38,7 @@ from infra.console.page import (
     Read,
     Redirect,
     Source,
+    TooLarge,
     View,
     Visit,
     Visitor,
@@ -45,7 +47,8 @@ from infra.console.page import (
 from infra.console.pages import PAGES
 from infra.console.readers import Readers, TooMany, TooSlow
 from infra.errors import AWSError, InvalidRequest, NotFound, Refusal
-from infra.server.http import Stopped
+from infra.server.stopped import Stopped
+from kernel.errors import StoreError, VersionConflict
 
 MAX_FORM = 1_048_576
 """Maximum bytes of a form."""
@@ -60,12 +63,18 @@ _STATUSES: Mapping[type[Refusal], HTTPStatus] = {
     Absent: HTTPStatus.NOT_FOUND,
     AWSError: HTTPStatus.BAD_GATEWAY,
     BadFilter: HTTPStatus.BAD_REQUEST,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     InvalidRequest: HTTPStatus.CONFLICT,
     TooSlow: HTTPStatus.SERVICE_UNAVAILABLE,
     TooMany: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 LIVE = f"{PREFIX}/live"
+
+_NO_RIGHT = (
+    "Your user has neither console/read nor orders/operate. Ask an administrator for one of these"
+    " groups, then try again after two minutes."
+)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -74,7 +83,7 @@ class Console:
     """The console of one server."""
 
     def __init__(
-        self, source: Source, callers: Callers, log: FailureLog, home: Home | None = None
+        self, source: Source, callers: Visitors, log: FailureLog, home: Home | None = None
     ) -> None:
         self.source, self.callers, self.log = source, callers, log
         self.changes: Changes | None = None
@@ -82,7 +91,7 @@ class Console:
             readers = Readers(source.directory)
             home, self.changes = Home(PAGES, readers), Changes(readers)
         self.home = home
-        self.notices = Notices()
+        self.notices = home.notices or Notices()
         self._active = 0
         self._application = Starlette(
             routes=list(self._routes()),
@@ -137,8 +146,11 @@ class Console:
 
         async def answer(request: Request) -> Response:
             visitor = self._visitor(request)
-            if visitor is None and not page.open_to_all:
-                return _see(f"{PREFIX}/sign-in?{urlencode({'to': str(request.url.path)})}")
+            if not page.open_to_all:
+                if visitor is None:
+                    return self._signed_out(request, page)
+                if not visitor.capabilities:
+                    return self._problem(request, page, HTTPStatus.FORBIDDEN, _NO_RIGHT)
             visitor = visitor or Visitor("", frozenset())
             visit = self._visit(request, visitor)
             if request.method == "POST":
@@ -157,11 +169,26 @@ class Console:
         path = {name: str(value) for name, value in request.path_params.items()}
         cookie = request.cookies.get(self.callers.cookie)
         origin = request.headers.get("origin", "")
-        session = BrowserSession(self.callers, cookie, origin)
-        return Visit(self.source, visitor, path, query, self.source.now(), session)
+        session = self.callers.session(cookie, origin)
+        now = self.source.now()
+        return Visit(self.source, visitor, path, query, now, session, request.cookies)
 
     def _visitor(self, request: Request) -> Visitor | None:
         return self.callers.visitor(request.cookies.get(self.callers.cookie))
+
+    def _signed_out(self, request: Request, page: Page) -> Response:
+        """Answer a request without a session: a person who reads a page signs in, and returns."""
+        if "hx-request" in request.headers:
+            return Response("Your session has ended. Reload the page.", HTTPStatus.UNAUTHORIZED)
+        if request.method == "POST":
+            text = "Nothing was done: your session has ended. Go back, reload, and sign in."
+            return self._problem(request, page, HTTPStatus.UNAUTHORIZED, text)
+        query = f"?{request.url.query}" if request.url.query else ""
+        return _see(f"{PREFIX}/sign-in?{urlencode({'to': _path(request) + query})}")
+
+    def problem(self, request: Request, status: HTTPStatus, text: str) -> Response:
+        """Return a page with a problem."""
+        return self._problem(request, None, status, text)
 
     def _guarded(self, changes: Changes) -> Endpoint:
         async def guarded(request: Request) -> Response:
@@ -182,6 +209,8 @@ class Console:
             except Refusal as refusal:
                 status = _STATUSES.get(type(refusal), HTTPStatus.CONFLICT)
                 return self._problem(request, page, status, str(refusal))
+            except (StoreError, VersionConflict) as error:  # such as those of the sessions
+                return self._problem(request, page, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
             except Stopped:
                 text = "the platform has stopped; reload when it is running again"
                 return self._problem(request, page, HTTPStatus.SERVICE_UNAVAILABLE, text)
@@ -209,7 +238,7 @@ class Console:
                 self.changes.budget.spend(max(0.0, time.thread_time() - worked - UPDATE))
             times = (time.perf_counter() - begun, time.thread_time() - worked)
             took = "page;dur={:.1f}, cpu;dur={:.1f}".format(*(each * 1000 for each in times))
-            return HTMLResponse(html, found.status, {"server-timing": took})
+            return _html(html, found.status, {"server-timing": took})
 
         return await self.home.readers.read(shown)
 
@@ -221,33 +250,28 @@ class Console:
         if not isinstance(found, View):
             return _plain(found)
         context = {**self._names(page, visit, request), "title": found.title}
-        return HTMLResponse(rendering.whole(found, context), found.status)
+        return _html(rendering.whole(found, context), found.status)
 
     async def _act(self, page: Page, act: Act, visit: Visit, request: Request) -> Response:
         """Run an action, and show its result on the page after it (POST, redirect, GET)."""
         if not page.open_to_all and not visit.visitor.may_operate:
             name = visit.visitor.name
-            text = f"{name} may look, not act: this needs a token of the scope orders/operate"
+            text = f"{name} may look, not act: this needs the scope orders/operate"
             return self._problem(request, page, HTTPStatus.FORBIDDEN, text)
         result = await act(visit, await _form(request))
         if isinstance(result, View):
             context = {**self._names(page, visit, request), "title": result.title}
-            return HTMLResponse(rendering.whole(result, context), result.status)
+            return _with_cookies(_html(rendering.whole(result, context), result.status), result)
         to = result.to
         if result.notice:
-            key = self.notices.add(result.notice, result.tone)
-            base, mark, place = to.partition("#")
-            to = f"{base}{'&' if '?' in base else '?'}notice={key}{mark}{place}"
-        response = _see(to)
-        for cookie in result.cookies:
-            response.headers.append("set-cookie", cookie)
-        return response
+            to = _with_notice(to, self.notices.add(result.notice, result.tone))
+        return _with_cookies(_see(to), result)
 
     def _names(self, page: Page, visit: Visit, request: Request) -> dict[str, Any]:
         """Return the names of every template."""
         theme = request.cookies.get("orderflow_theme", "")
         here = {name: value for name, value in visit.query.items() if name != "notice"}
-        address = request.url.path + (f"?{urlencode(here)}" if here else "")
+        address = _path(request) + (f"?{urlencode(here)}" if here else "")
         return {
             "page": page,
             "pages": [each for each in self.home.pages if each.title],
@@ -265,13 +289,16 @@ class Console:
         }
 
     def _problem(self, request: Request, page: Page | None, status: int, text: str) -> Response:
-        visitor = self._visitor(request) or Visitor("", frozenset())
+        visitor = None
+        with suppress(StoreError):  # the sessions do not answer, which may be the problem
+            visitor = self._visitor(request)
+        visitor = visitor or Visitor("", frozenset())
         title = HTTPStatus(status).phrase
         view = View("problem.html", title, {"text": text, "status": status})
         page = page or Page("problem", "")
         names = self._names(page, self._visit(request, visitor), request)
         more = {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return HTMLResponse(rendering.whole(view, {**names, "title": title}), status, more)
+        return _html(rendering.whole(view, {**names, "title": title}), status, more)
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -279,7 +306,9 @@ class Console:
             HTTPStatus.NOT_FOUND: f"{request.url.path} is no page of the console",
             HTTPStatus.METHOD_NOT_ALLOWED: f"{request.url.path} takes no {request.method}",
         }.get(HTTPStatus(error.status_code), str(error.detail))
-        return self._problem(request, None, error.status_code, text)
+        problem = self._problem(request, None, error.status_code, text)
+        problem.headers.update(error.headers or {})  # the methods that a path takes
+        return problem
 
     async def _to_overview(self, _: Request) -> Response:
         return _see(f"{PREFIX}/")
@@ -304,7 +333,7 @@ async def _stream(changes: Changes) -> Response:
     return StreamingResponse(all_events(), media_type="text/event-stream")
 
 
-def build(source: Source, callers: Callers, log: FailureLog, home: Home | None = None) -> Console:
+def build(source: Source, callers: Visitors, log: FailureLog, home: Home | None = None) -> Console:
     """Return a console; its templates are read now, in the calling thread.
 
     Without a ``home`` it is that of a data directory.
@@ -314,14 +343,36 @@ def build(source: Source, callers: Callers, log: FailureLog, home: Home | None =
     return console
 
 
+def _path(request: Request) -> str:
+    """Return the path of a request as a link has it: the scope's is without escapes."""
+    return quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
+
+
 def _see(address: str) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER)
+
+
+def _html(text: str, status: int, more: Mapping[str, str] | None = None) -> Response:
+    """Return a page; a lone surrogate in a text of others is shown as a question mark."""
+    return HTMLResponse(text.encode(errors="replace"), status, more)
+
+
+def _with_notice(address: str, key: str) -> str:
+    """Return an address with the key of a notice, if it has one."""
+    base, mark, place = address.partition("#")
+    return f"{base}{'&' if '?' in base else '?'}notice={key}{mark}{place}" if key else address
+
+
+def _with_cookies(response: Response, result: Redirect | View) -> Response:
+    for cookie in result.cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
 
 
 def _plain(found: Download | Document | Redirect) -> Response:
     """Return the response of a request that reached no page."""
     if isinstance(found, Redirect):
-        return _see(found.to)
+        return _with_cookies(_see(found.to), found)
     if isinstance(found, Document):
         return Response(found.body, headers=headers.of_document(), media_type=found.content_type)
     disposition = f'attachment; filename="{headers.file_name(found.name)}"'

@@ -25,4 +25,4 @@ def csv_file(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> bytes:
     writer = csv_writer(to)
     writer.writerow(columns)
     writer.writerows([safe_cell(value) for value in row] for row in rows)
-    return to.getvalue().encode()
+    return to.getvalue().encode(errors="replace")  # a lone surrogate

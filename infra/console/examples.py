@@ -3,7 +3,7 @@
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from kernel import json_text
 from kernel.clock import timestamp
 

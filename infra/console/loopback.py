@@ -19,14 +19,15 @@ from urllib.parse import parse_qsl, urlencode
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from infra.console.callers import BrowserSession, Callers
+from infra.console import front
+from infra.console.callers import Callers
 from infra.console.console import Console, build
 from infra.console.page import PREFIX, Home
 from infra.console.stack.pages import PAGES
 from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
-from infra.server.access import Access, Admission, Refused
-from infra.server.reply import SAFE, Reply, problem_document
+from infra.server.access import Access, Admission
+from infra.server.reply import Reply, problem_document
 from infra.server.request import Request
 from infra.server.server import port_config, until_a_signal
 from infra.server.tokens import OPERATE, Caller, Tokens
@@ -76,37 +77,29 @@ class LoopbackConsole:
         if scope["type"] != "http":
             return
         request = Request.of(scope)
-        try:
-            self._access.check_host(request)
-            self._access.check_origin(request, on_api=False)
-        except Refused as refused:
-            await _send(refused.reply(request), send)
-            return
-        given = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if request.method == "GET" and KEY in given and request.path.startswith(f"{PREFIX}/"):
-            await _send(self._exchanged(request, given), send)
-            return
-        if request.path == "/":
-            await _send(_see(f"{PREFIX}/"), send)
-            return
-        if request.path != PREFIX and not request.path.startswith(f"{PREFIX}/"):
-            detail = f"{request.path} does not exist; the console is at {PREFIX}/"
-            await _send(problem_document(HTTPStatus.NOT_FOUND, detail), send)
-            return
-        await self.console(scope, receive, send)
+        reply = front.refusal(self._access, request)
+        if reply is None:
+            given = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+            if request.method == "GET" and KEY in given and request.path.startswith(f"{PREFIX}/"):
+                reply = self._exchanged(request, given)
+        reply = reply or front.outside(request)
+        if reply is None:
+            await self.console(scope, receive, send)
+        else:
+            await front.send_reply(reply, send)
 
     def _exchanged(self, request: Request, given: dict[str, str]) -> Reply:
         """Return the page without the key; a right key begins a session."""
         key = given.pop(KEY)
         to = request.path + (f"?{urlencode(given)}" if given else "")
         if self._callers.visitor(self._session_of(request)) is not None:
-            return _see(to)
+            return front.see_other(to)
         session = self._callers.begin(key)
         if session is None:
             detail = "the key is not this console's; open the address that the command printed"
             return problem_document(HTTPStatus.FORBIDDEN, detail)
-        cookie = BrowserSession(self._callers, None, "").cookie(session)
-        return _see(to).with_headers({"set-cookie": cookie})
+        cookie = self._callers.session(None, "").cookie(session)
+        return front.see_other(to).with_headers({"set-cookie": cookie})
 
     def _session_of(self, request: Request) -> str | None:
         cookies = SimpleCookie()
@@ -114,19 +107,6 @@ class LoopbackConsole:
             cookies.load(request.headers.get("cookie", ""))
         found = cookies.get(self._callers.cookie)
         return found.value if found else None
-
-
-def _see(address: str) -> Reply:
-    headers = (("location", address), ("cache-control", "no-store"))
-    return Reply(HTTPStatus.SEE_OTHER, headers)
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    whole = reply.with_defaults(SAFE)
-    headers = [(name.encode(), value.encode()) for name, value in whole.headers]
-    headers.append((b"content-length", str(len(whole.body)).encode()))
-    await send({"type": "http.response.start", "status": whole.status, "headers": headers})
-    await send({"type": "http.response.body", "body": whole.body})
 
 
 def serve(

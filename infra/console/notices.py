@@ -2,7 +2,7 @@
 
 import secrets
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 MAX_NOTICES = 256
 
@@ -12,6 +12,16 @@ class Notice(NamedTuple):
 
     text: str
     tone: str
+
+
+class NoticeStore(Protocol):
+    """The notices of one console, for as long as a redirect takes. Neither method raises."""
+
+    def add(self, text: str, tone: str) -> str:
+        """Return the key of a new notice; an empty text if it could not be stored."""
+
+    def take(self, key: str) -> Notice | None:
+        """Return a notice, and forget it."""
 
 
 class Notices:

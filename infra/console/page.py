@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
+from infra.console.notices import NoticeStore
 from infra.errors import Refusal
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.template.stack import Stack
@@ -151,6 +152,7 @@ class Visit:
     query: Mapping[str, str]
     now: float
     session: Session
+    cookies: Mapping[str, str]
 
     def filter(self, name: str) -> str:
         """Return a filter of the query, without white space around it; empty if it is absent."""
@@ -169,6 +171,7 @@ class View:
     names: Mapping[str, Any] = field(default_factory=dict)
     status: int = HTTPStatus.OK
     is_current: bool = True
+    cookies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,10 @@ class Redirect:
 
 class BadFilter(Refusal):
     """A filter or a field has a value that cannot be used; the message has the way out."""
+
+
+class TooLarge(Refusal):
+    """An answer is larger than this home of the console sends; the message has the way out."""
 
 
 Read = Callable[[Visit, Any], View | Download | Document | Redirect]
@@ -286,8 +293,10 @@ class Home:
     """The parts of the console that differ by its place.
 
     ``poll`` are the seconds after which a page is read again; 0: it has a stream of changes.
+    Without ``notices`` they are in the memory of the process.
     """
 
     pages: Sequence[Page]
     readers: Reading
     poll: int = 0
+    notices: NoticeStore | None = None

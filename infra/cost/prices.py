@@ -53,6 +53,7 @@ class Prices:
     dashboard_a_month: float = 3.00
     custom_metric_a_month: float = 0.30
     key_a_month: float = 1.00
+    metrics_asked_per_thousand: float = 0.01
     table_gb_month: float = 0.25
     recovery_gb_month: float = 0.20
     archive_gb_month: float = 0.023

@@ -14,6 +14,15 @@ Letter = dict[str, Any]
 OPERATOR = "an operator"
 """The name of a user without one."""
 
+PLATFORM = "orderflow"
+"""The name in a dead letter's log for steps that no operator requested."""
+
+KEPT = 14 * 86_400.0
+"""Retention of a closed dead letter in seconds: the longest that SQS has for a message."""
+
+UNDONE_BY = "select id from letter_jobs where undoes = ? and state <> 'CANCELLED'"
+"""The job that undoes another: after a cancelled one, the rest can be undone."""
+
 
 def letters(database: Database, queues: Sequence[str], ids: Sequence[int] = ()) -> list[Letter]:
     """Return the dead letters in these queues, or those of these ids, the oldest first."""

@@ -53,11 +53,16 @@ def own_reason(reason: Mapping[str, Any]) -> str:
 
 
 def message_in(cause: object) -> str:
-    """Return the message in an error's cause, which Lambda sends as JSON."""
+    """Return the message in an error's cause, which Lambda sends as JSON.
+
+    The cause is a text of its own, so its escapes can have a lone surrogate, which neither a page
+    nor a store can encode.
+    """
     try:
-        return str(json.loads(str(cause))["errorMessage"])
+        message = str(json.loads(str(cause))["errorMessage"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return str(cause)
+        message = str(cause)
+    return message.encode(errors="replace").decode()
 
 
 def content_of(text: str) -> object:

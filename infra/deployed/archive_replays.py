@@ -1,6 +1,6 @@
 """Replays of the archive on AWS, which EventBridge paces itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,11 @@ _ADVICE = "deploy the stack, or name its --region or --profile"
 
 
 class ArchiveReplays:
-    """The replays of an archive in an account; ``archive`` is its name."""
+    """The replays of an archive in an account; ``archive`` is its name.
+
+    A replay's own ARN has its name alone, so no permission keeps the replays of other archives
+    apart. They are neither listed nor cancelled here.
+    """
 
     def __init__(self, account: Account, archive: str) -> None:
         self.client = account.client("events")
@@ -55,24 +59,34 @@ class ArchiveReplays:
         return arns
 
     def all(self) -> list[dict[str, Any]]:
-        """Return the replays of the account's archives, as ``orders replays list`` prints them."""
+        """Return the replays of the archive, as ``orders replays list`` prints them."""
         found: list[dict[str, Any]] = []
         token: dict[str, str] = {}
         with translate_errors("the replays", _ADVICE):
             while True:
                 page = self.client.list_replays(**token)
-                found += map(_as_json, page["Replays"])
+                found += [_as_json(one) for one in page["Replays"] if self._is_own(one)]
                 if not page.get("NextToken"):
                     return sorted(found, key=lambda each: str(each["started"]))
                 token = {"NextToken": page["NextToken"]}
 
     def find(self, name: str) -> dict[str, Any]:
-        """Return a replay; raise `AWSError` if there is none of this name."""
+        """Return a replay; raise `AWSError` if the archive has none of this name."""
         with translate_errors(f"the replay {name}", "see `orders replays list`"):
-            return _as_json(self.client.describe_replay(ReplayName=name))
+            found = self.client.describe_replay(ReplayName=name)
+        if not self._is_own(found):
+            raise AWSError(
+                f"the replay {name} is not of the archive {self.archive}; see `orders replays list`"
+            )
+        return _as_json(found)
+
+    def _is_own(self, replay: Mapping[str, Any]) -> bool:
+        """Return whether a replay is of this archive."""
+        return str(replay["EventSourceArn"]).endswith(f":archive/{self.archive}")
 
     def cancel(self, name: str) -> None:
-        """End a replay; raise `AWSError` if it has ended."""
+        """End a replay; raise `AWSError` if it has ended, or is of another archive."""
+        self.find(name)
         with translate_errors(f"the replay {name}", "see `orders replays list`"):
             self.client.cancel_replay(ReplayName=name)
 

@@ -119,7 +119,7 @@ class Athena:
             Maximum rows.
         """
         pages: list[dict[str, Any]] = []
-        request: dict[str, Any] = {"QueryExecutionId": query, "MaxResults": PAGE}
+        request: dict[str, Any] = {"QueryExecutionId": query, "MaxResults": min(PAGE, most + 2)}
         with translate_errors(f"Athena's workgroup {self._workgroup}", _ADVICE):
             while True:
                 page = self._client.get_query_results(**request)

@@ -11,14 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from infra.dead_letters.reason import content_of, reason_of
 from infra.deployed.account import translate_errors
+from infra.deployed.bounds import Bounds, TimeLimit
 from infra.deployed.stack import DeployedStack
 from infra.local.orderflow import order_id_in
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
+from infra.local.template.stack import Stack
 from infra.views.dead_letter import DeadLetter
 from kernel.clock import timestamp
 
@@ -39,7 +42,10 @@ REDEPLOY = "the stack was changed meanwhile: try again"
 
 @dataclass(slots=True)
 class Received:
-    """A received dead letter: its text and attributes in SQS, and the receipts of its copies."""
+    """A received dead letter: its text and attributes in SQS, and the receipts of its copies.
+
+    The receipt of the newest copy is the last: if the deletion is cut, the newest stays.
+    """
 
     dead_letter: DeadLetter
     text: str
@@ -58,13 +64,18 @@ class DeadLetterQueues:
     patience
         Seconds of long polling. A long poll asks all servers of a queue, a short poll only some
         (SQS, short and long polling).
+    bounds
+        Bounds of each time that dead letters are received.
     """
 
-    def __init__(self, stack: DeployedStack, patience: int = 1) -> None:
+    def __init__(
+        self, stack: DeployedStack, patience: int = 1, bounds: Bounds | None = None
+    ) -> None:
         self.stack = stack
         self.patience = patience
+        self.bounds = bounds or Bounds()
         self.sqs = stack.client("sqs", max_pool_connections=20)
-        self.template = load(TEMPLATE, {}, lambda _variable, value: value)
+        self.template = template()
         self.names = [name for name in self.template.dead_letter_queues if name in stack.names]
         self.sources = {
             queue.dead_letters: queue
@@ -112,8 +123,11 @@ class DeadLetterQueues:
 
     def _receive(self, queue: str, visibility_timeout: float) -> dict[str, Received]:
         received: dict[str, Received] = {}
+        limit, size = TimeLimit(self.bounds.receiving), 0
         with translate_errors(f"the queue {queue}", REDEPLOY):
             for _ in range(MAX_REQUESTS):
+                if limit.is_over() or size > self.bounds.size:
+                    break
                 messages = self.sqs.receive_message(
                     QueueUrl=self.stack.name(queue),
                     MaxNumberOfMessages=BATCH,
@@ -125,6 +139,7 @@ class DeadLetterQueues:
                 if not messages:
                     break
                 for message in messages:
+                    size += len(message["Body"])
                     self._add(received, queue, message)
         return received
 
@@ -133,22 +148,22 @@ class DeadLetterQueues:
         dead_letter = self._dead_letter(queue, message)
         attributes = dict(message.get("MessageAttributes", {}))
         sent = int(message["Attributes"]["SentTimestamp"])
-        item = Received(dead_letter, message["Body"], attributes, sent)
+        item = Received(dead_letter, message["Body"], attributes, sent, [message["ReceiptHandle"]])
         copy = received.get(str(dead_letter.id))
-        if copy is not None:
-            item.receipts += copy.receipts
-            if copy.sent > sent:
-                item.dead_letter, item.text = copy.dead_letter, copy.text
-                item.attributes, item.sent = copy.attributes, copy.sent
-        item.receipts.append(message["ReceiptHandle"])
-        received[str(dead_letter.id)] = item
+        older, newer = (copy, item) if copy is None or copy.sent <= sent else (item, copy)
+        newer.receipts[:0] = older.receipts if older is not None else []
+        received[str(dead_letter.id)] = newer
 
     def _release(self, received: Iterable[Received]) -> None:
+        """Release dead letters; SQS releases the others when their visibility timeout ends."""
+        limit = TimeLimit(self.bounds.receiving)
         by_queue: dict[str, list[str]] = {}
         for item in received:
             by_queue.setdefault(item.dead_letter.queue, []).extend(item.receipts)
         for queue, receipts in by_queue.items():
             for first in range(0, len(receipts), BATCH):
+                if limit.is_over():
+                    return
                 entries = [
                     {"Id": str(place), "ReceiptHandle": receipt, "VisibilityTimeout": 0}
                     for place, receipt in enumerate(receipts[first : first + BATCH])
@@ -181,6 +196,12 @@ class DeadLetterQueues:
             attributes=attributes,
             body=body,
         )
+
+
+@cache
+def template() -> Stack:
+    """Return the template, which is read once in a process."""
+    return load(TEMPLATE, {}, lambda _variable, value: value)
 
 
 def _reason(body: Mapping[str, Any], attributes: Mapping[str, str], max_receives: int) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from infra.dead_letters.batch_failures import failure_reasons
+from infra.deployed.bounds import TimeLimit
 from infra.deployed.stack import DeployedStack
-from infra.local.engine.batch_failures import failure_reasons
 from infra.local.template.stack import Queue
 from infra.views.dead_letter import DeadLetter
 
@@ -19,9 +20,14 @@ SLACK = 3_600.0
 
 
 def logged_reasons(
-    stack: DeployedStack, dead_letters: Sequence[DeadLetter], sources: Mapping[str, Queue]
+    stack: DeployedStack,
+    dead_letters: Sequence[DeadLetter],
+    sources: Mapping[str, Queue],
+    limit: TimeLimit,
 ) -> dict[str, str]:
     """Return the reasons of dead letters that a queue gave up, by id, as far as they are logged.
+
+    The log is read until half of the time of ``limit`` has passed.
 
     SQS keeps a message's id when it moves it to a dead-letter queue, and a function logs its reason
     under that id (`lambda_support.queue_messages`).
@@ -33,24 +39,30 @@ def logged_reasons(
     begin = min(_seconds(item.since) for item in failed)
     end = max(_seconds(item.since) + _patience(sources[item.queue]) for item in failed)
     try:
-        return _read(stack, group, [str(item.id) for item in failed], begin, end)
+        return _read(stack, group, [str(item.id) for item in failed], (begin, end), limit)
     except Exception:  # noqa: BLE001 - the list is useful without: permissions may be missing
         return {}
 
 
 def _read(
-    stack: DeployedStack, group: str, ids: Sequence[str], begin: float, end: float
+    stack: DeployedStack,
+    group: str,
+    ids: Sequence[str],
+    period: tuple[float, float],
+    limit: TimeLimit,
 ) -> dict[str, str]:
     """Return the last reason of each message, from a period of the log."""
     request = {
         "logGroupName": group,
         "filterPattern": " ".join(f'?"{number}"' for number in ids),
-        "startTime": int(begin * 1000),
-        "endTime": int(end * 1000),
+        "startTime": int(period[0] * 1000),
+        "endTime": int(period[1] * 1000),
     }
     client = stack.client("logs")
     reasons: dict[str, str] = {}
     for _ in range(PAGES):
+        if limit.is_over(0.5):
+            break
         page = client.filter_log_events(**request)
         reasons |= failure_reasons([event["message"] for event in page["events"]])
         if "nextToken" not in page:

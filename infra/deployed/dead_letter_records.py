@@ -18,9 +18,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from infra.dead_letters.reading import KEPT
 from infra.dead_letters.reason import content_of
 from infra.deployed.dead_letter_queues import Received
-from infra.local.engine.dead_letter_rows import KEPT
 from infra.views.dead_letter import Closing, DeadLetter, HistoryEntry
 from kernel.clock import timestamp
 from storage.dynamodb.table import Item, Table, Update

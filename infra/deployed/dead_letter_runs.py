@@ -13,6 +13,7 @@ from typing import Any
 from infra.dead_letters.order_text import order_in_words
 from infra.dead_letters.reason import ATTENTION, QUARANTINE
 from infra.deployed.account import translate_errors
+from infra.deployed.bounds import TimeLimit
 from infra.deployed.dead_letter_queues import REDEPLOY, DeadLetterQueues, Received
 from infra.deployed.stack import DeployedStack
 from kernel.clock import timestamp
@@ -24,6 +25,17 @@ POLL = 0.5
 
 READS_PER_RECEIVE = 4
 """Reads of orders per poll of the queues, which adds a receive to each dead letter there."""
+
+
+WATCH = 0.75
+"""The share of an operation's time in which runs are watched; the rest closes dead letters."""
+
+UNREAD = {
+    "state": "running",
+    "message": "its run has begun, and its result was not read in time: the dead letter stays;"
+    " redrive it again in a minute, which does nothing twice",
+}
+"""The answer for a run that has begun, when the time of the operation is over."""
 
 
 @dataclass(slots=True)
@@ -58,6 +70,7 @@ class Runs:
         queues: DeadLetterQueues,
         now: Callable[[], float],
         sleep: Callable[[float], None] = time.sleep,
+        limit: TimeLimit | None = None,
     ) -> None:
         from orders.dynamodb import DynamoOrders
 
@@ -65,6 +78,7 @@ class Runs:
         self.queues = queues
         self.now = now
         self.sleep = sleep
+        self.limit = limit or TimeLimit()
         self.machine = stack.name("OrderProcessing")
         # an older stack has no alias; an execution's ARN names the state machine either way
         self.started_by = stack.names.get("OrderProcessingAlias", self.machine)
@@ -72,7 +86,11 @@ class Runs:
         self.orders = DynamoOrders(stack.table())
 
     def start(self, received: Received, body: str, name: str) -> Run:
-        """Start a run, or return the one that was started under this name before."""
+        """Start a run, or return the one that was started under this name before.
+
+        An EXPRESS workflow starts a second run of the name (Step Functions API Reference,
+        StartExecution, "idempotent"); it does nothing, since the first has the order's lease.
+        """
         order_id = received.dead_letter.order_id
         before = self.orders.find(order_id) if order_id else None
         known = suppress(self.states.exceptions.ExecutionAlreadyExists)
@@ -94,7 +112,7 @@ class Runs:
         ``received`` are the dead letters that this process has received: the queues hide them.
         """
         self._match(runs, received)
-        end, reads = time.monotonic() + wait, 0
+        end, reads = time.monotonic() + min(wait, self.limit.left(WATCH)), 0
         while True:
             for run in runs:
                 self._read_order(run)
@@ -112,7 +130,7 @@ class Runs:
 
     def _read_order(self, run: Run) -> None:
         """Read a run's order and, of a STANDARD run, its status."""
-        if run.answer is not None:
+        if run.answer is not None or self.limit.is_over(WATCH):
             return
         record = self.orders.find(run.order_id) if run.order_id else None
         if record is not None and (record.lease_owner == run.name or _was_claimed(record, run)):
@@ -126,7 +144,7 @@ class Runs:
 
     def _poll_queues(self, runs: Sequence[Run]) -> None:
         """Receive the dead letters that these runs have left."""
-        if not runs:
+        if not runs or self.limit.is_over(WATCH):
             return
         with self.queues.received([QUARANTINE, ATTENTION]) as received:
             self._match(runs, received.values())
@@ -147,6 +165,8 @@ class Runs:
 
     def _unfinished(self, run: Run) -> dict[str, Any]:
         """Return the answer for a run whose result is unknown."""
+        if self.limit.is_over(WATCH):
+            return dict(UNREAD)
         record = self.orders.find(run.order_id) if run.order_id else None
         status = self._status(run.arn)
         if status in ("FAILED", "TIMED_OUT", "ABORTED"):

@@ -24,6 +24,7 @@ from infra.dead_letters.router import (
     route,
 )
 from infra.deployed.account import translate_errors
+from infra.deployed.bounds import Bounds, TimeLimit
 from infra.deployed.dead_letter_queues import (
     EDITED,
     LETTER,
@@ -35,7 +36,7 @@ from infra.deployed.dead_letter_queues import (
 )
 from infra.deployed.dead_letter_reasons import logged_reasons
 from infra.deployed.dead_letter_records import DeadLetterRecords, closed_dead_letter
-from infra.deployed.dead_letter_runs import Run, Runs
+from infra.deployed.dead_letter_runs import UNREAD, Run, Runs
 from infra.deployed.stack import DeployedStack
 from infra.deployed.targets import Targets
 from infra.errors import NotFound, Refusal
@@ -52,13 +53,30 @@ _FAILURES = (Refusal, OrderflowError)
 _UNSEEN = "was not received: SQS shows a sample; try again, or see `orders dead-letters list`"
 
 
-class DeployedDeadLetters:
-    """The dead letters of a stack, with the operations of `LocalDeadLetters`."""
+_NOT_BEGUN = "was not begun: the time of one action is over; do the same for the others again"
 
-    def __init__(self, stack: DeployedStack, who: str = OPERATOR, patience: int = 1) -> None:
+BEGIN = 0.5
+"""The share of its time in which a redrive begins dead letters; the rest is for their runs."""
+
+
+class DeployedDeadLetters:
+    """The dead letters of a stack, with the operations of `LocalDeadLetters`.
+
+    ``bounds`` are those of one operation, whose time begins now.
+    """
+
+    def __init__(
+        self,
+        stack: DeployedStack,
+        who: str = OPERATOR,
+        patience: int = 1,
+        bounds: Bounds | None = None,
+    ) -> None:
+        bounds = bounds or Bounds()
         self.stack = stack
         self.targets = Targets(stack)
-        self.queues = DeadLetterQueues(stack, patience)
+        self.queues = DeadLetterQueues(stack, patience, bounds)
+        self.limit = TimeLimit(bounds.seconds)
         self.records = DeadLetterRecords(stack.table(), clock.now, who)
 
     def open(self, queue: str | None = None) -> list[DeadLetter]:
@@ -68,7 +86,7 @@ class DeployedDeadLetters:
             raise NotFound(f"{queue!r} is no dead-letter queue; these are: {known}")
         with self.queues.received([queue] if queue else self.queues.names) as received:
             shown = [item.dead_letter for item in received.values()]
-        logged = logged_reasons(self.stack, shown, self.queues.sources)
+        logged = logged_reasons(self.stack, shown, self.queues.sources, self.limit)
         explained = [
             replace(item, reason=f"{item.reason}; {logged[str(item.id)]}")
             if str(item.id) in logged
@@ -119,6 +137,8 @@ class DeployedDeadLetters:
         item = received.get(number)
         if item is None:
             return _refused(number, f"dead letter {number} {_UNSEEN}")
+        if self.limit.is_over(BEGIN):
+            return _refused(number, _NOT_BEGUN, item.dead_letter)
         try:
             way = self._route(item)
             run_input = self._run_input(way, item)
@@ -169,11 +189,13 @@ class DeployedDeadLetters:
         return f"redrive-{number}" + (f"-{len(returns) + 1}" if returns else "")
 
     def _runs(self) -> Runs:
-        return Runs(self.stack, self.queues, clock.now)
+        return Runs(self.stack, self.queues, clock.now, limit=self.limit)
 
     def _close(self, received: dict[str, Received], run: Run) -> Answer:
         """Delete the dead letter of a run that has replaced it; keep any other."""
         answer = run.answer or {}
+        if self.limit.is_over():  # the next redrive finds the run by its name
+            return _about(run.received.dead_letter) | UNREAD
         try:
             if run.is_stored:
                 outcome = answer["message"]
@@ -228,6 +250,9 @@ class DeployedDeadLetters:
                 if item is None:
                     answers.append(_refused(number, f"dead letter {number} {_UNSEEN}"))
                     continue
+                if self.limit.is_over():
+                    answers.append(_refused(number, _NOT_BEGUN, item.dead_letter))
+                    continue
                 try:
                     self.records.add(item, "DISCARDED", state="DISCARDED", reason=reason)
                     self._delete(received, item)
@@ -242,6 +267,9 @@ class DeployedDeadLetters:
         """Send discarded dead letters to their queues again; each keeps its id."""
         answers = []
         for number in dict.fromkeys(ids):
+            if self.limit.is_over():
+                answers.append(_refused(number, _NOT_BEGUN))
+                continue
             item = self.records.find(number)
             if item is None or item["state"] != "DISCARDED":
                 state = "does not exist" if item is None else f"is {item['state']}"

@@ -120,13 +120,12 @@ def read_open_orders(stack: DeployedStack, most: int = READ) -> list[OrderRecord
 def queue_lengths(stack: DeployedStack) -> dict[str, int]:
     """Return the number of messages in each queue that has any, by its id in the template."""
     client, found = stack.client("sqs"), {}
-    for name, url in stack.names.items():
-        if name.endswith("Queue"):
-            names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-            answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)
-            number = sum(int(value) for value in answer["Attributes"].values())
-            if number:
-                found[name] = number
+    for name, url in stack.queues.items():
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)
+        number = sum(int(value) for value in answer["Attributes"].values())
+        if number:
+            found[name] = number
     return found
 
 

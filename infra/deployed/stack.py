@@ -20,6 +20,20 @@ class DeployedStack:
     names: Mapping[str, str]
     account: Account
 
+    @property
+    def queues(self) -> dict[str, str]:
+        """The addresses of the queues by their ids in the template.
+
+        Other ids end like that of a queue: SAM names an event source by its function and its
+        queue. The physical id of a queue alone is an address ("AWS::SQS::Queue" in the AWS
+        CloudFormation template reference).
+        """
+        return {
+            name: address
+            for name, address in self.names.items()
+            if name.endswith("Queue") and "://" in address
+        }
+
     def client(self, service: str, **config: Any) -> Any:
         """Return the client of a service; ``config`` is botocore's."""
         return self.account.client(service, **config)

@@ -21,16 +21,21 @@ MAX_CONNECTIONS = 20
 
 @dataclass(frozen=True)
 class ThreadedAccount(Account):
-    """An account whose clients are shared by threads."""
+    """An account whose clients are shared by threads.
 
+    ``read_timeout`` has the seconds that a call may take, ``attempts`` the calls in all.
+    """
+
+    read_timeout: float = READ_TIMEOUT
+    attempts: int = ATTEMPTS
     _lock: Any = field(default_factory=RLock, repr=False, compare=False)
 
     def client(self, service: str, **config: Any) -> Any:
         """Return the client of a service; ``config`` is botocore's."""
         settings: dict[str, Any] = {
             "connect_timeout": CONNECT_TIMEOUT,
-            "read_timeout": READ_TIMEOUT,
-            "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
+            "read_timeout": self.read_timeout,
+            "retries": {"mode": "standard", "total_max_attempts": self.attempts},
             "max_pool_connections": MAX_CONNECTIONS,
         }
         with self._lock:

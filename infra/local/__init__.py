@@ -7,6 +7,6 @@ operations (`infra.server.aws_api`). A new row needs a use in the shipped templa
 AWS validated.
 
 Layers, the highest first: `infra.local.settle_limited`, `infra.local.platform` and
-`infra.local.settle`, `infra.local.stack_loader`, `infra.local.engine`, `infra.local.workers`,
+`infra.local.settle`, `infra.local.engine`, `infra.local.workers`, `infra.local.stack_loader`,
 `infra.local.template`, `infra.local.directory`, `infra.local.orderflow` and `infra.local.clock`.
 """

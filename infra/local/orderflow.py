@@ -33,6 +33,13 @@ MAIL_QUEUE = "ConfirmationsQueue"
 SINK = "AnalyticsRule/OrderEvents"
 """The rule target that delivers events to the analysts' files."""
 
+ON_AWS_ALONE: Mapping[tuple[str, str], str] = {
+    ("Console", "hosted"): (
+        "hosted is for a stack on AWS; one machine has the console at /console/ of `orders serve`."
+        " Leave it off"
+    )
+}
+"""Problems of parameters' values that one machine refuses, by parameter and value."""
 
 OUTCOMES: Mapping[str, str] = {
     "Order Completed": "completed",

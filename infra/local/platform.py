@@ -15,10 +15,11 @@ from infra.local.directory.sandbox import clock_for
 from infra.local.directory.schema import JOURNAL
 from infra.local.directory.wal_truncation import truncate_logs
 from infra.local.engine.engine import Engine
-from infra.local.orderflow import MAIL_QUEUE, Profile, create_tables, profile_of
+from infra.local.orderflow import MAIL_QUEUE, ON_AWS_ALONE, Profile, create_tables, profile_of
 from infra.local.retention.pruner import Retention, kept_by
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from infra.local.workers.account import Limits, LimitsError
 from infra.local.workers.inline import InlineInvoker
@@ -26,11 +27,6 @@ from infra.local.workers.limited import LimitedInvoker, StartedInvoker
 from infra.local.workers.pool import WorkerPool
 from infra.local.workers.worker import GC_THRESHOLD
 from infra.settings.reading import read
-
-ROOT = Path(__file__).resolve().parents[2]
-"""The repository, with the template, the workflows and the contracts."""
-
-TEMPLATE = ROOT / "template.yaml"
 
 
 def stack_of(
@@ -44,7 +40,11 @@ def stack_of(
     many concurrent batches as other messages.
     """
     given = read(directory.root).parameters() if template == TEMPLATE else {}
-    stack = load(template, {**given, **(parameters or {})}, directory.local_value)
+    values = {**given, **(parameters or {})}
+    for name, value in values.items():
+        if (name, value) in ON_AWS_ALONE:
+            raise TemplateError(f"Parameters.{name}", ON_AWS_ALONE[name, value])
+    stack = load(template, values, directory.local_value)
     served = {route.function for route in stack.routes}
     for name in served:
         variables = dict(stack.functions[name].variables)

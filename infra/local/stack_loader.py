@@ -1,19 +1,25 @@
-"""Loading a template with the rule targets and task integrations that the engine has."""
+"""Loading a template with the rule targets and task integrations that the engine has.
+
+The engine has a class for each target and integration (`infra.local.engine.targets`,
+`infra.local.engine.integrations`). This module imports none of them, so that a template can be read
+without the engine.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local.engine.integrations import KNOWN
-from infra.local.engine.targets import TARGETS
 from infra.local.template import resources
 from infra.local.template.functions import LocalValue
 from infra.local.template.stack import Stack, Supported, TargetKind
+from infra.local.template.task_parameters import PARAMETERS
 
 SUPPORTED = Supported(
     targets={
-        service: TargetKind(target.kind, target.resources) for service, target in TARGETS.items()
+        "sqs": TargetKind("queue", "queues"),
+        "states": TargetKind("machine", "state_machines"),
+        "firehose": TargetKind("stream", "streams"),
     },
-    integrations=KNOWN,
+    integrations=PARAMETERS,
 )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.moving.lines import Row, numbered
 
 HIDDEN = 60

@@ -20,6 +20,9 @@ _STACK = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """Stack names from which names of resources can be made: a rule of X-Ray has at most 32 characters,
 and a domain of Cognito is in lower case."""
 
+_RESERVED = ("aws", "amazon", "cognito")
+"""Words that a domain of Cognito does not have (Cognito, "User pool domain")."""
+
 _PARAMETER = re.compile(r"([A-Za-z0-9]+)=(.*)", re.DOTALL)
 
 
@@ -48,7 +51,8 @@ def read_stage(name: str, given: Sequence[str] = (), config: Path = CONFIG) -> S
     Raises
     ------
     ReleaseError
-        There is no such stage, a parameter is malformed, or the stack's name is too long.
+        There is no such stage, a parameter is malformed, or no resource could have the stack's
+        name.
     """
     stages = tomllib.loads(config.read_text("utf-8"))
     if name not in stages or not isinstance(stages[name], dict):
@@ -61,7 +65,20 @@ def read_stage(name: str, given: Sequence[str] = (), config: Path = CONFIG) -> S
             " for this stack; use a lower-case letter and then at most 31 letters, digits or -"
         )
     pairs = [_pair(one) for one in (*options["parameter_overrides"], *given)]
-    return Stage(name, options["stack_name"], options["region"], dict(pairs))
+    stage = Stage(name, options["stack_name"], options["region"], dict(pairs))
+    _check_domain(stage, config)
+    return stage
+
+
+def _check_domain(stage: Stage, config: Path) -> None:
+    """Raise `ReleaseError` if the hosted console's domain cannot have the stack's name."""
+    words = [word for word in _RESERVED if word in stage.stack]
+    if words and stage.parameters.get("Console") == "hosted":
+        raise ReleaseError(
+            f"{config}: {stage.name}.deploy.parameters.stack_name {stage.stack!r} has the word"
+            f" {words[0]!r}, which Cognito refuses in the domain of the hosted console's users; use"
+            " another name, or Console=off"
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from typing import Any
 
 from infra.asl import DefinitionError, compile_definition
 from infra.asl.queries.client import Client
-from infra.local.engine.integrations import KNOWN
 from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.template.task_parameters import PARAMETERS
 from infra.server.fields import Answer, Request, choice_of, states_name, text_of, within
 from infra.server.machines_api import named_execution, no_execution
 from storage.sqlite.database import Database
@@ -39,7 +39,7 @@ def validate(request: Request) -> Answer:
 def _problem(definition: str, kind: str) -> DefinitionError | None:
     try:
         compile_definition(
-            definition, name="validated", integrations=KNOWN, express=kind == "EXPRESS"
+            definition, name="validated", integrations=PARAMETERS, express=kind == "EXPRESS"
         )
     except DefinitionError as problem:
         return problem

@@ -26,6 +26,7 @@ from infra.server.probes import Probes
 from infra.server.queues_api import QUERY_CODES
 from infra.server.reply import SAFE, Reply, aws_error, problem_document, query_error
 from infra.server.request import Request, Scope
+from infra.server.stopped import Stopped
 from kernel import current_order
 from kernel.json_text import write
 from storage.sqlite.database import Database
@@ -67,10 +68,6 @@ class Mounted(Protocol):
 
     def release(self) -> None:
         """Free all that it has opened, after the last request."""
-
-
-class Stopped(Exception):
-    """The engine has failed and will answer no request."""
 
 
 class TooLarge(Exception):

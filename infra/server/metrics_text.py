@@ -7,7 +7,8 @@ its ``# HELP`` and ``# TYPE``; the buckets of a histogram are cumulative and end
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from infra.local.engine.measures import BOUNDS, COUNTED, Key, Sum, Sums
+from infra.local.directory.measure_buckets import BOUNDS, COUNTED
+from infra.local.engine.measures import Key, Sum, Sums
 from infra.views.health import Health
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

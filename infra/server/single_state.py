@@ -13,7 +13,7 @@ from infra.asl import DefinitionError
 from infra.asl.queries.client import Client
 from infra.asl.single_state import NUMBERS, Given, MissingAnswer, run_state
 from infra.errors import InvalidRequest
-from infra.local.engine.integrations import KNOWN
+from infra.local.template.task_parameters import PARAMETERS
 from kernel import clock
 from kernel.json_text import InvalidJSON, read
 
@@ -65,7 +65,7 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
             language=language,
             retries=retries,
             now=clock.now(),
-            integrations=KNOWN,
+            integrations=PARAMETERS,
         )
     except DefinitionError as error:
         message = f"Invalid State Machine Definition: '{error}'"

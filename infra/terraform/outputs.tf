@@ -20,6 +20,16 @@ output "token_url" {
   value       = lookup(aws_cloudformation_stack.orderflow.outputs, "TokenUrl", null)
 }
 
+output "console_url" {
+  description = "The console for a browser."
+  value       = lookup(aws_cloudformation_stack.orderflow.outputs, "ConsoleUrl", null)
+}
+
+output "console_user_pool_id" {
+  description = "The user pool of the console's users."
+  value       = lookup(aws_cloudformation_stack.orderflow.outputs, "ConsoleUserPoolId", null)
+}
+
 output "order_processing_arn" {
   description = "The workflow of an order."
   value       = aws_cloudformation_stack.orderflow.outputs.OrderProcessingArn

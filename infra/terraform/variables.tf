@@ -291,6 +291,17 @@ variable "alarm_topic" {
   }
 }
 
+variable "console" {
+  description = "Whether the stack hosts the console for a browser, with users of its own; a change to off deletes these users."
+  type        = string
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "hosted"], var.console)
+    error_message = "Console is one of off, hosted."
+  }
+}
+
 variable "sandbox_in_prod" {
   description = "Whether prod may run with the sandbox's payment gateway and carrier, which charge and ship nothing."
   type        = string
@@ -330,6 +341,7 @@ locals {
     OpenTelemetryLayer    = var.open_telemetry_layer
     OpenTelemetryEndpoint = var.open_telemetry_endpoint
     AlarmTopic            = var.alarm_topic
+    Console               = var.console
     SandboxInProd         = var.sandbox_in_prod
   }
 }

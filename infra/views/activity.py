@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from infra.local.engine.dead_letters import PLATFORM
+from infra.dead_letters.reading import PLATFORM
 from infra.views.action_commands import SHOWN, command_of, command_of_job
 from storage.sqlite.database import Database
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from infra.local.engine.letter_jobs import UNDONE_BY
+from infra.dead_letters.reading import UNDONE_BY
 from kernel.clock import timestamp
 from storage.sqlite.database import Database
 

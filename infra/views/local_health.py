@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.measures import BOUNDS, COUNTED
+from infra.local.directory.measure_buckets import BOUNDS, COUNTED
 from infra.local.orderflow import SINK, is_dead_letter_queue
 from infra.views.health import (
     HOUR,

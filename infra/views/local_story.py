@@ -10,7 +10,6 @@ from typing import Any
 from infra.dead_letters.reason import content_of, is_dead_letter, reason_of
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.operator_actions import of_subject
 from infra.views.local_health import time_of
 from infra.views.order_facts import facts_of, page_of, readable_detail
 from infra.views.order_filter import OrderFilter
@@ -344,6 +343,7 @@ def _retries(messages: list[Any]) -> list[Retry]:
 
 def _actions(database: Database, order_id: str) -> tuple[StoryAction, ...]:
     """Return the operators' actions on an order, the oldest first."""
+    query = "select * from operator_actions where subject = ? order by id"
     return tuple(
         StoryAction(
             id=row["id"],
@@ -352,9 +352,9 @@ def _actions(database: Database, order_id: str) -> tuple[StoryAction, ...]:
             action=row["action"],
             reason=row["reason"],
             result=row["result"],
-            problem=row["after"].get("problem"),
+            problem=json.loads(row["after"]).get("problem"),
         )
-        for row in of_subject(database, order_id)
+        for row in database.rows(query, order_id)
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.asl import HistoryEvent
-from infra.local.directory.history_pieces import events_in
 from infra.views.exact_json import Change, changes, read_exact
 from infra.views.order_progress import Progress
 from infra.views.order_story import StateAttempts
@@ -131,6 +130,8 @@ def read_run(database: Database, order_id: str, name: str) -> RunStory | None:
 
 
 def _events(database: Database, execution: int) -> tuple[list[HistoryEvent], bool]:
+    from infra.local.directory.history_pieces import events_in  # imports zstandard
+
     events: list[HistoryEvent] = []
     query = "select piece from history where execution_id = ? order by id"
     for row in database.connection.execute(query, (execution,)):

@@ -9,8 +9,8 @@ from typing import Any
 from infra.asl import RunTask, TaskFailed, TaskSucceeded, compile_definition
 from infra.asl.virtual import VirtualRun, run_virtually
 from infra.errors import Refusal
-from infra.local.engine.integrations import KNOWN
 from infra.local.template.loader import ACCOUNT, REGION, read_yaml
+from infra.local.template.task_parameters import PARAMETERS
 from kernel import clock
 from kernel.clock import timestamp
 
@@ -100,7 +100,7 @@ class Mocks:
 
 def run(name: str, definition: Mapping[str, Any], data: Any, mocks: Mocks | None) -> VirtualRun:
     """Run a workflow with virtual time; raise DefinitionError or WorkflowError."""
-    machine = compile_definition(definition, name=name, integrations=KNOWN)
+    machine = compile_definition(definition, name=name, integrations=PARAMETERS)
     start = clock.now()
     base = f"arn:aws:states:{REGION}:{ACCOUNT}"
     context = {

@@ -156,8 +156,12 @@ def _is_sampled() -> bool:
 
 @cache
 def _traced(handler: Handler) -> Handler:
-    """Wrap a handler in X-Ray's tracer; only a sampled invocation imports it."""
+    """Wrap a handler in X-Ray's tracer; only a sampled invocation imports it.
+
+    By default the tracer keeps each answer in the trace (Powertools, "Tracer"). An answer has
+    personal data, and one of the hosted console has the cookie of a session.
+    """
     from aws_lambda_powertools import Tracer
 
-    traced: Handler = Tracer().capture_lambda_handler(handler)
+    traced: Handler = Tracer().capture_lambda_handler(handler, capture_response=False)
     return traced

@@ -110,9 +110,10 @@ class Reason:
 def _cause(cause: object) -> str:
     """Return the message in an error's cause, which Lambda sends as JSON."""
     try:
-        return str(json.loads(str(cause))["errorMessage"])
-    except (ValueError, KeyError, TypeError):
-        return str(cause)
+        message = str(json.loads(str(cause))["errorMessage"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = str(cause)
+    return message.encode(errors="replace").decode()  # no store keeps a lone surrogate
 
 
 def claim(record: OrderRecord, claimant: Claimant, now: float) -> Change:

@@ -20,8 +20,10 @@ ROOT = Path(__file__).parents[2]
 BAR, AIM = 1.15, 0.7
 """Limit as a share of the time of boto3 with a client and pydantic with a model."""
 
-REASONS: dict[str, str] = {}
-"""Handlers above the limit, each with the reason."""
+LIMITS: dict[str, tuple[float, str]] = {
+    "infra.console.hosted.function": (1.5, "every page of the console; no order waits for it"),
+}
+"""Handlers with a limit of their own, each with the reason."""
 
 LANGUAGES = {
     "interpreter of workflows": "import infra.asl",
@@ -44,13 +46,13 @@ boto3.client("dynamodb", region_name="us-east-1")
 
 def handlers() -> list[str]:
     """Return the module of each handler in the template."""
-    template = Template(ROOT / "template.yaml", {}, lambda *_: {})
+    template = Template(ROOT / "template.yaml", {"Console": "hosted"}, lambda *_: {})
     functions = template.of_type("AWS::Serverless::Function")
     return sorted(properties["Handler"].rpartition(".")[0] for _, properties in functions)
 
 
 def main() -> int:
-    """Measure and print; return 1 if a handler without a reason is above the limit."""
+    """Measure and print; return 1 if a handler is above its limit."""
     parser = argparse.ArgumentParser(prog="make bench-imports", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
@@ -77,9 +79,11 @@ def _report(over: dict[str, float], pair: float, rounds: int) -> int:
     late = []
     for name, seconds in sorted(over.items(), key=lambda item: -item[1]):
         ratio = seconds / pair
-        if ratio > BAR and name not in REASONS:
+        limit, reason = LIMITS.get(name, (BAR, "bar"))
+        if ratio > limit:
             late.append(name)
-        verdict = "aim" if ratio <= AIM else "bar" if ratio <= BAR else REASONS.get(name, "ABOVE")
+        verdict = "aim" if ratio <= AIM else "bar" if ratio <= BAR else reason
+        verdict = "ABOVE" if ratio > limit else verdict
         table.add_row(name, f"{seconds * 1000:.0f}", f"{ratio:.2f}", verdict)
     console = Console()
     console.print(table)

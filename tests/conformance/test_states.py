@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from infra.asl import JSON, Ended, RunTask, TaskFailed, TaskSucceeded, compile_definition
-from infra.local.engine.integrations import KNOWN
+from infra.local.template.task_parameters import PARAMETERS
 from tests.unit.asl.virtual_host import EPOCH, NEVER, Answer, VirtualHost
 
 KNOWN_DIFFERENCES: dict[str, str] = yaml.safe_load(
@@ -27,7 +27,7 @@ def test_an_execution_ends_as_on_aws(case: dict[str, Any], request: pytest.Fixtu
     if case["name"] in KNOWN_DIFFERENCES:
         reason = KNOWN_DIFFERENCES[case["name"]]
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-    machine = compile_definition(case["definition"], name="conformance", integrations=KNOWN)
+    machine = compile_definition(case["definition"], name="conformance", integrations=PARAMETERS)
     host = VirtualHost(machine, _perform(case["tasks"]))
     ended = host.run(_input(case), _context(case))
     _check_end(ended, case["expect"])

@@ -22,6 +22,9 @@ CREATE_ONLY = ROOT / "tests/contract/create_only.json"
 RELEASES = ROOT / "tests/fixtures/releases"
 REGION = "us-east-1"
 
+HOSTED = {"Console": "hosted"}
+"""Parameters with which the stack has each resource of the template."""
+
 SERVERLESS = {
     "AWS::Serverless::Function": "AWS::Lambda::Function",
     "AWS::Serverless::HttpApi": "AWS::ApiGatewayV2::Api",
@@ -125,7 +128,8 @@ def main() -> int:
     """Write the schemas' properties, or the identities of a released template."""
     [argument] = sys.argv[1:]
     if argument == "--schemas":
-        kinds = {kind_of(one) for one in Template(TEMPLATE, {}, lambda *_: {}).resources.values()}
+        template = Template(TEMPLATE, HOSTED, lambda *_: {})
+        kinds = {kind_of(one) for one in template.resources.values()}
         source = "createOnlyProperties of CloudFormation's public resource schemas, by cfn-lint"
         document: Any = {
             "source": source,

@@ -237,7 +237,7 @@ def test_what_firehose_puts_aside_expires() -> None:
 def test_rows_and_reports_do_not_expire() -> None:
     for one in rules().values():
         if "ExpirationInDays" in one:
-            assert one["Prefix"] in {"athena/", "errors/"}
+            assert one["Prefix"] in {"athena/", "console/", "errors/"}
 
 
 # The page

@@ -10,8 +10,8 @@ import re
 import pytest
 
 from analytics import report
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from lambda_support.athena import PATIENCE
 from orders.lost_events import SETTLED
 from tests.contract.test_template import FUNCTIONS, of_type

@@ -25,6 +25,8 @@ def test_each_deployable_pair_of_values_occurs() -> None:
 def test_every_combination_may_be_deployed_and_they_are_few() -> None:
     assert all(map(is_deployable, ROWS))
     assert len(ROWS) <= 24
+    page = (TEMPLATE.parent / "docs/aws.md").read_text(encoding="utf-8")
+    assert f"cfn-lint in {len(ROWS)} combinations" in page
 
 
 def test_each_parameter_of_a_condition_has_values() -> None:

@@ -188,7 +188,7 @@ def test_the_sources_with_the_diffs_of_the_guides_are_imported(tmp_path: Path) -
         assert source.count(old) == 1, (name, before)
         (tmp_path / name).write_text(source.replace(old, new)[1:-1], encoding="utf-8")
     modules = sorted(name.removesuffix(".py").replace("/", ".") for name in changed)
-    assert len(modules) == 4
+    assert len(modules) == 5
     paths = f"{tmp_path}{os.pathsep}{tmp_path / 'services'}"
     subprocess.run(
         [sys.executable, "-c", f"import {', '.join(modules)}"],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from tests.mutations.findings import Mutation, mutations, rows
 
 MUTATIONS = mutations()

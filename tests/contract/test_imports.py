@@ -113,6 +113,24 @@ def test_only_a_sampled_invocation_imports_the_tracer_of_x_ray(
     assert ("aws_xray_sdk" in known) == traced
 
 
+TRACED = """
+from aws_xray_sdk.core.models.entity import Entity
+
+kept = []
+Entity.put_metadata = lambda self, key, value, namespace="": kept.append((key, value))
+"""
+
+
+def test_a_trace_has_no_answer_of_a_handler() -> None:
+    """An answer has personal data, and a page of the hosted console the cookie of a session."""
+    modules_after(
+        f"{TRACED}{CALL}assert not kept, kept",
+        TRACING="xray",
+        _X_AMZN_TRACE_ID=f"{TRACE}Sampled=1",
+        LAMBDA_TASK_ROOT="/var/task",
+    )
+
+
 @pytest.mark.parametrize("tracing", ["xray", "otel", "none"])
 def test_no_tracing_imports_opentelemetry(tracing: str) -> None:
     """The layer imports it before the handler; without the layer it does not exist."""

@@ -33,6 +33,9 @@ from tests.contract.test_template import (
 )
 from tests.contract.test_workflows import MACHINES, definition, states
 
+CONSOLE = "ConsoleRole"
+"""The role of the hosted console; `tests.contract.test_hosted_console_role` compares it."""
+
 Grant = tuple[str, str]
 """An action, and the resource in short: ``Queue`` for ``!GetAtt Queue.Arn`` or ``!Ref Queue``."""
 
@@ -351,7 +354,7 @@ def test_a_functions_role_has_the_calls_of_its_adapters_and_nothing_else(role: s
 
 def test_every_role_is_compared() -> None:
     compared = {*FUNCTION_ROLES, "RulesRole", *(f"{machine}Role" for machine in MACHINES)}
-    assert set(ROLES) - compared == {"OrderEventsRole"}
+    assert set(ROLES) - compared == {"OrderEventsRole", CONSOLE}
 
 
 def test_the_deliverys_role_has_what_firehose_documents() -> None:
@@ -378,7 +381,7 @@ def test_a_dead_letter_queue_takes_messages_from_its_own_queue_or_caller() -> No
     """SQS moves a message itself: a redrive policy of the same account needs no permission."""
     written = {
         resource
-        for role in ROLES
+        for role in ROLES.keys() - {CONSOLE}  # an operator sends to each of them
         for action, resource in granted(role)
         if action == "sqs:SendMessage"
     }
@@ -411,6 +414,7 @@ def test_a_deny_keeps_the_platforms_facts_to_the_roles_that_publish_them() -> No
     [(key, values)] = condition["ForAnyValue:StringEquals"].items()
     assert (key, set(values)) == ("events:detail-type", facts | {stock_events.NAME})
     publishing = {role for role in ROLES if ("events:PutEvents", "OrdersBus") in granted(role)}
+    publishing.remove(CONSOLE)  # it sends requests, as anybody may
     [(key, roles)] = condition["ArnNotEquals"].items()
     assert (key, set(map(named, roles))) == ("aws:PrincipalArn", publishing)
     assert condition["Bool"] == {"aws:PrincipalIsAWSService": "false"}

@@ -47,12 +47,16 @@ STATE = {
 
 STATELESS = {
     "AWS::ApiGatewayV2::Api": "its address changes, which is why it is compared all the same",
+    "AWS::ApiGatewayV2::Integration": "settings",
+    "AWS::ApiGatewayV2::Route": "settings",
+    "AWS::ApiGatewayV2::Stage": "settings",
     "AWS::Athena::NamedQuery": "text",
     "AWS::Athena::WorkGroup": "settings; the answers are in the bucket",
     "AWS::CloudWatch::Alarm": "settings",
     "AWS::CloudWatch::Dashboard": "settings",
     "AWS::Cognito::UserPoolClient": "its secret; in dev only",
     "AWS::Cognito::UserPoolDomain": "settings",
+    "AWS::Cognito::UserPoolGroup": "its members; no property of it is changed",
     "AWS::Cognito::UserPoolResourceServer": "settings",
     "AWS::Events::EventBusPolicy": "settings",
     "AWS::Events::Rule": "settings",
@@ -60,6 +64,7 @@ STATELESS = {
     "AWS::Glue::Table": "settings; the rows are in the bucket",
     "AWS::IAM::Role": "settings",
     "AWS::Lambda::Function": "code",
+    "AWS::Lambda::Permission": "settings",
     "AWS::Lambda::LayerVersion": "code: a version is immutable, so each change is a new one",
     "AWS::Logs::MetricFilter": "settings",
     "AWS::S3::BucketPolicy": "settings",
@@ -209,7 +214,7 @@ def test_the_layers_build_has_the_templates_runtime_and_architecture() -> None:
         default = BODY["Parameters"][name]["Default"].removeprefix("python")
         assert f"{variable} ?= {default}\n" in makefile
         assert f"{variable} ?= {default}\n" in (ROOT / "infra/layer/Makefile").read_text()
-    assert "export RUNTIME ARCHITECTURE\n" in makefile
+    assert "export RUNTIME ARCHITECTURE PROJECT\n" in makefile
 
 
 def test_one_choice_of_runtime_and_architecture_reaches_the_layer_and_the_parameters() -> None:

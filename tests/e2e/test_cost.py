@@ -15,6 +15,7 @@ KEYS = {
     "contrast_total",
     "refused_total",
     "approved_total",
+    "console_hour",
     "monthly",
     "kept_a_month",
 }
@@ -36,6 +37,7 @@ def test_a_run_gives_the_price_of_a_million_orders(tmp_path: Path) -> None:
     assert 0 < price["refused_total"] < price["total"]
     # two states of STANDARD and a mail are most of it
     assert 150 < price["approved_total"] < 200
+    assert 0.02 < price["console_hour"] < 0.03
     quantities = {name: line["quantity"] for name, line in price["lines"].items()}
     assert quantities["step_functions_requests"] == 1
     assert quantities["eventbridge_events"] == 2

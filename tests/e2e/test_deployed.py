@@ -10,8 +10,8 @@ from infra.deployed import orders as deployed
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
 from infra.errors import Refusal
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import REGION
+from infra.local.template.project import TEMPLATE
 from infra.moving.dynamodb import DynamoPlace
 from infra.moving.sqlite import SQLitePlace
 from infra.views.local_story import read_story

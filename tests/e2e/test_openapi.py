@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from infra.contracts.openapi import MAX_PAGE
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from orders.handlers import api
 from tests.e2e.conftest import DOCUMENT
 from tests.fakes.serving import Served

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from infra.cli.replaying.checkpoint import Checkpoints
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from infra.queries.pack import queries
 from infra.queries.warehouse import run_query
 from tests.fakes.serving import COMMAND, Served, answer, orders, rows

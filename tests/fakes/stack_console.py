@@ -11,9 +11,12 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from infra.console.loopback import KEY, LoopbackConsole
+from infra.console.stack.limits import LOOPBACK, Limits
+from infra.console.stack.sample import LastLook
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import DeployedStack
 from tests.fakes.console import Shown, ask
+from tests.fakes.console_role import role_of_the_console
 
 PORT = 8123
 WHO = "ada"
@@ -22,8 +25,14 @@ WHO = "ada"
 class StackVisitor:
     """A visitor of the console of a stack; signed in unless ``cookie`` is emptied."""
 
-    def __init__(self, stack: DeployedStack, runner: asyncio.Runner) -> None:
-        self.source = StackSource(stack, "orderflow-test")
+    def __init__(
+        self,
+        stack: DeployedStack,
+        runner: asyncio.Runner,
+        limits: Limits = LOOPBACK,
+        sample: LastLook | None = None,
+    ) -> None:
+        self.source = StackSource(stack, "orderflow-test", sample=sample, limits=limits)
         self.application = LoopbackConsole(self.source, PORT, WHO)
         self._runner = runner
         self.cookie = ""
@@ -66,10 +75,12 @@ class StackVisitor:
 
 
 @contextmanager
-def visiting(stack: DeployedStack) -> Iterator[StackVisitor]:
-    """Open the console of a stack."""
-    with asyncio.Runner() as runner:
-        visitor = StackVisitor(stack, runner)
+def visiting(
+    stack: DeployedStack, limits: Limits = LOOPBACK, sample: LastLook | None = None
+) -> Iterator[StackVisitor]:
+    """Open the console of a stack; its calls have the permissions of the hosted console's role."""
+    with role_of_the_console(stack), asyncio.Runner() as runner:
+        visitor = StackVisitor(stack, runner, limits, sample)
         try:
             yield visitor
         finally:

@@ -13,7 +13,7 @@ import pytest
 import infra.local.engine.streams
 from analytics.warehouse import connect
 from infra.local.engine.targets import DeliveryError, QueueTarget
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from infra.local.template.stack import Target
 from orders.early_requests import MAX_KEPT
 from orders.usecases import SINK_GRACE

@@ -15,7 +15,7 @@ import yaml
 
 from analytics.warehouse import connect
 from infra.local.engine.targets import QueueTarget
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from tests.fakes.redrives import redrive
 from tests.faults.scene import DAY, Scene, dead_letters, has_completed_once
 from tests.host import Host, event, order

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from infra.local.engine.integrations import KNOWN
+from infra.local.template.task_parameters import PARAMETERS
 from tests.fakes.runtime import TEMPLATE, flow, task
 
 Definition = dict[str, Any]
@@ -261,4 +261,4 @@ def _resource(name: str, file: str, substitutions: Mapping[str, str]) -> Definit
     return {"Type": "AWS::Serverless::StateMachine", "Properties": properties}
 
 
-assert REQUESTS.keys() == KNOWN.keys(), "an integration has no request here"
+assert REQUESTS.keys() == PARAMETERS.keys(), "an integration has no request here"

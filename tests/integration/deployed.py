@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from infra.cli.main import EXPECTED, app
 from infra.deployed.account import Account
 from infra.deployed.stack import DeployedStack
-from infra.local.platform import TEMPLATE
+from infra.local.template.project import TEMPLATE
 from tests.fakes.quick_moto import quick_aws
 from tests.rehearsal.template import read
 
@@ -55,6 +55,8 @@ def stack() -> Iterator[DeployedStack]:
             "OrderProcessing": machine["stateMachineArn"],
             "DailyReportFunction": "daily-report",
             "ReconcileFunction": "reconcile",
+            # as SAM names an event source
+            "RestartOrderFunctionRetryQueue": "d8aa7036-0635-4fd4-89a2-0691b248eb86",
         }
         yield DeployedStack({**_queues(account), **names}, account)
 

@@ -19,8 +19,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from inventory.dynamodb import DynamoInventory
 from inventory.dynamodb_shards import SHARD, STOCK, stock_of, whole
 from inventory.model import Stock

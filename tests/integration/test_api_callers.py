@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from infra.local.directory.schema import JOURNAL
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from orders import wiring
 from orders.handlers.api import handler
 from storage.sqlite.database import Database

@@ -226,6 +226,16 @@ def test_a_refused_order_with_a_slash_in_its_id_has_its_pages(visitor: Visitor) 
     assert visitor.get(f"{address}/export.html").status == 200
 
 
+def test_a_page_of_an_order_with_an_escape_in_its_id_reloads_itself(visitor: Visitor) -> None:
+    visitor.place("A%2FB é")
+    visitor.settle()
+    address = "/console/orders/A%252FB%20%C3%A9"
+    page = visitor.get(address)
+    assert page.status == 200
+    assert f'hx-get="{address}"' in page.text
+    assert f'name="to" value="{address}"' in page.text
+
+
 @pytest.mark.parametrize(
     "path",
     [

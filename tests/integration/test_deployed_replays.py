@@ -47,3 +47,18 @@ def test_an_unknown_rule_or_replay_is_refused(events: Any) -> None:
         replays().find("never")
     with pytest.raises(AWSError, match="the replay never"):
         replays().cancel("never")
+
+
+def test_a_replay_of_another_archive_is_neither_listed_nor_cancelled(events: Any) -> None:
+    """The hosted console has its function's permissions, and its users have none of their own."""
+    bus = events.create_event_bus(Name="others-bus")["EventBusArn"]
+    archive = events.create_archive(ArchiveName="not-orders-archive", EventSourceArn=bus)
+    times = {"EventStartTime": time.time() - 60, "EventEndTime": time.time()}
+    source = {"EventSourceArn": archive["ArchiveArn"], "Destination": {"Arn": bus}}
+    events.start_replay(ReplayName="theirs", **source, **times)
+
+    assert replays().all() == []
+    for act in (replays().find, replays().cancel):
+        with pytest.raises(AWSError, match="theirs is not of the archive orders-archive"):
+            act("theirs")
+    assert events.describe_replay(ReplayName="theirs")["State"] not in ("CANCELLING", "CANCELLED")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from infra.local.platform import TEMPLATE
+from infra.local.template.project import TEMPLATE
 
 ROOT = TEMPLATE.parent
 STACK = 8_192

@@ -1,5 +1,6 @@
 """Jobs redrive, discard and restore a group of dead letters at a pace, each dead letter once."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -10,8 +11,16 @@ import pytest
 
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Item, Kind
+from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.dead_letters import DeadLetters
-from infra.local.engine.letter_jobs import CHUNK, KEPT, MAX_ACTIVE, MAX_LETTERS, Wanted
+from infra.local.engine.letter_jobs import (
+    CHUNK,
+    KEPT,
+    MAX_ACTIVE,
+    MAX_LETTERS,
+    LetterJobs,
+    Wanted,
+)
 from infra.views.letter_jobs import find_job
 from tests.fakes.runtime import DAY, FunctionError, Rig
 from tests.integration.test_letters import RECEIVES, VISIBILITY, open_letters
@@ -266,6 +275,76 @@ def test_a_dead_letter_that_ended_the_process_twice_is_left_out(rig: Rig) -> Non
     assert job(rig, number)["state"] == "COMPLETED"
     assert [letter["id"] for letter in open_letters(rig)] == [ids[5]]
     assert str(Item(Kind.LETTER_JOB, 5, 5)) == "letter_job 5"
+
+
+def test_the_dead_letter_that_is_left_out_counts_as_refused(rig: Rig) -> None:
+    ids = give_up(rig, 4)
+    number = start(rig, ids, rate=0.01)
+    rig.settle()
+    rig.ask(partial(rig.engine.letter_jobs.pause, number))
+    rig.ask(lambda now: rig.engine.letter_jobs.quarantine(ids[0], "of a job that is past it", now))
+    rig.ask(lambda now: rig.engine.letter_jobs.quarantine(ids[2], "it ended the process", now))
+    assert (job(rig, number)["handled"], job(rig, number)["refused"]) == (2, 1)
+    rig.ask(partial(rig.engine.letter_jobs.go_on, number))
+    rig.pass_time(1_000)
+    assert job(rig, number)["state"] == "COMPLETED"
+    assert redriven(rig) == Counter([*ids[:2], ids[3]])
+    [row] = rig.rows("select letter from letter_job_members where problem is not null")
+    assert row["letter"] == ids[2]
+    [action] = rig.rows("select after from operator_actions")
+    counts = json.loads(action["after"])
+    assert (counts["done"], counts["refused"], counts["untouched"]) == (3, 1, 0)
+
+
+def test_a_recovery_leaves_the_dead_letter_out_before_it_loads_the_job(rig: Rig) -> None:
+    ids = give_up(rig, 3)
+    number = start(rig, ids, rate=0.01)
+    rig.settle()
+    jobs = LetterJobs(rig.engine.dead_letters, rig.engine.boundary)
+
+    def recover(now: float) -> None:
+        rig.engine.letter_jobs.active.clear()
+        jobs.quarantine(ids[1], "it ended the process twice", now)
+        jobs.resume(Suspects(rig.engine.journal, [], now), now)
+
+    rig.ask(recover)
+    assert (job(rig, number)["handled"], job(rig, number)["refused"]) == (2, 1)
+
+
+def test_an_undo_leaves_what_somebody_has_discarded_since(rig: Rig) -> None:
+    ids = give_up(rig, 3)
+    number = start(rig, ids, "discard")
+    rig.settle()
+    letters = rig.engine.dead_letters
+    rig.ask(lambda now: letters.restore(ids[:2], "bob", now))
+    rig.ask(lambda now: letters.discard([ids[0]], "really", "bob", now))
+    rig.settle()
+    undone: int = rig.ask(lambda now: rig.engine.letter_jobs.undo(number, "ada", now))
+    rig.settle()
+    assert [letter["id"] for letter in open_letters(rig)] == ids[1:]
+    assert (job(rig, undone)["handled"], job(rig, undone)["refused"]) == (3, 2)
+    problems = rig.rows(
+        "select problem from letter_job_members where job = ? and problem > ''", undone
+    )
+    assert (
+        f"dead letter {ids[0]} was restored, and discarded again by bob" in problems[0]["problem"]
+    )
+
+
+def test_a_failed_request_leaves_a_job_and_its_pace_as_they_were(rig: Rig) -> None:
+    number = start(rig, give_up(rig, 4), rate=0.01)
+    active = rig.engine.letter_jobs.active[number]
+
+    def fail(now: float) -> None:
+        rig.engine.letter_jobs.pause(number, now)
+        raise InvalidRequest("ValidationException", "refused after all")
+
+    rig.pass_time(1)
+    before = (active.state, active.next_at, active.since, active.before)
+    with pytest.raises(InvalidRequest, match="after all"):
+        rig.ask(fail)
+    assert (active.state, active.next_at, active.since, active.before) == before
+    assert job(rig, number)["state"] == "RUNNING"
 
 
 def test_an_ended_job_is_deleted_with_its_list_after_14_days(rig: Rig) -> None:

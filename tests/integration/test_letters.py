@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from infra.dead_letters.batch_failures import failure_reasons
 from infra.dead_letters.reading import closed_letters, history, letters
-from infra.local.engine.batch_failures import failure_reasons
+from infra.errors import InvalidRequest
+from infra.local.engine.redrive import Redrive
 from infra.local.engine.targets import DeliveryError
 from lambda_support.batches import FAILED_MESSAGES
 from tests.fakes.redrives import redrive
@@ -411,3 +413,24 @@ def test_a_request_in_the_turn_that_takes_its_letter_out_is_not_lost(rig: Rig) -
     rig.ask(both)
     [again] = letters(rig.database, ["AttentionQueue"])
     assert again["body"]["execution"] == "run-2"
+
+
+def test_a_refused_redrive_holds_its_order_as_before(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = given_up(rig)
+    held = rig.engine.quarantined_orders
+    rig.ask(lambda now: held.hold("A-1", "its runs failed", now))
+
+    def send(*_: Any) -> Any:
+        raise InvalidRequest("ResourceConflictException", "the run exists already")
+
+    monkeypatch.setattr(Redrive, "send", send)
+    [answer] = redriven(rig, letter)
+    assert (answer["state"], answer["message"]) == ("refused", "the run exists already")
+    assert held.holds("A-1")
+    rig.restart()
+    assert rig.engine.quarantined_orders.holds("A-1")
+    monkeypatch.undo()
+    assert redriven(rig, letter)[0]["state"] == "running"
+    assert not rig.engine.quarantined_orders.holds("A-1")

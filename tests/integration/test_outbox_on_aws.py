@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from infra.patterns import compile_pattern
 from kernel.errors import StoreError
 from kernel.order_record import Change, Entry, Message, OrderRecord

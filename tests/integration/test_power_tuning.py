@@ -12,8 +12,9 @@ from infra.cli.power_tuning import UNKNOWN, Recorded, record, write
 from infra.cli.stock_file import read_stock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
-from infra.local.platform import TEMPLATE, platform
+from infra.local.platform import platform
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from infra.local.workers.invocations import Result
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory

@@ -98,6 +98,12 @@ def test_a_stages_need_is_computed_from_the_template(stage: str, need: Need) -> 
     assert need_of(template_of(read_, named, TEMPLATE), read_) == need
 
 
+@pytest.mark.parametrize(("stage", "reserved"), [("dev", 0), ("staging", 25), ("prod", 25)])
+def test_a_hosted_console_is_part_of_the_need(stage: str, reserved: int) -> None:
+    read_ = read_stage(stage, ["Console=hosted"], CONFIG)
+    assert need_of(template_of(read_, named, TEMPLATE), read_).reserved == reserved
+
+
 @pytest.mark.parametrize("stage", ["staging", "prod"])
 def test_a_new_account_is_told_what_quota_to_ask_for(
     aws: Aws, stage: str, capsys: pytest.CaptureFixture[str]
@@ -166,6 +172,28 @@ def test_a_topic_that_does_not_exist_is_refused(aws: Aws, code: str, *, is_refus
         assert "not checked" in check_topic(stage, aws("sns"))
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "is_refused"),
+    [
+        ("orders-at-amazon", ["Console=hosted"], True),
+        ("laws", ["Console=hosted"], True),
+        ("laws", ["Console=off"], False),
+        ("laws", [], False),
+        ("orders", ["Console=hosted"], False),
+    ],
+)
+def test_a_stack_with_a_hosted_console_has_no_reserved_word_in_its_name(
+    tmp_path: Path, name: str, given: Sequence[str], *, is_refused: bool
+) -> None:
+    config = tmp_path / "samconfig.toml"
+    config.write_text(CONFIG.read_text().replace("orderflow-dev", name))
+    if is_refused:
+        with pytest.raises(ReleaseError, match=rf"stack_name '{name}' has the word 'a\w+', which"):
+            read_stage("dev", given, config)
+    else:
+        assert read_stage("dev", given, config).stack == name
+
+
 @pytest.mark.parametrize("name", ["Orderflow", "o" * 33, "1orders", "orders_dev"])
 def test_a_stack_name_that_no_resource_could_have_is_refused(tmp_path: Path, name: str) -> None:
     config = tmp_path / "samconfig.toml"
@@ -207,8 +235,10 @@ def test_a_wrong_command_is_refused(
 # ---- AWS's checks
 
 
-def test_the_checked_documents_have_no_references_left(build: Path) -> None:
-    template = template_of(read_stage("prod", config=CONFIG), named, build / BUILT)
+@pytest.mark.parametrize("console", ["off", "hosted"])
+def test_the_checked_documents_have_no_references_left(build: Path, console: str) -> None:
+    stage = read_stage("prod", [f"Console={console}"], CONFIG)
+    template = template_of(stage, named, build / BUILT)
     checked = [json.dumps(policy.document) for policy in policies(template)]
     checked += [text for _, _, text in definitions(template, build)]
     roles = sum(1 for _ in template.of_type("AWS::IAM::Role"))
@@ -219,6 +249,15 @@ def test_the_checked_documents_have_no_references_left(build: Path) -> None:
     kinds = {name: kind for name, kind, _ in definitions(template, build)}
     standard = dict.fromkeys(("OrderRecovery", "OrderApproval"), "STANDARD")
     assert kinds == {"OrderProcessing": "EXPRESS", **standard}
+
+
+def test_access_analyzer_gets_the_arn_of_a_user_pool_as_iam_has_it(build: Path) -> None:
+    """An ARN of a service that IAM does not know is an error of the policy."""
+    stage = read_stage("prod", ["Console=hosted"], CONFIG)
+    template = template_of(stage, named, build / BUILT)
+    [users] = [one for one in policies(template) if one.place == "ConsoleRole: users"]
+    [statement] = users.document["Statement"]
+    assert statement["Resource"].startswith("arn:aws:cognito-idp:us-east-1:000000000000:userpool/")
 
 
 def expect_checks(

@@ -11,8 +11,8 @@ from infra.cli.event_destination import EventBridgeDestination
 from infra.deployed import replay_watch
 from infra.deployed.replay_watch import BEHIND, CAUGHT_UP, EVERY, StackBrake, StackProof
 from infra.deployed.stack import DeployedStack
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from kernel.order_status import ChargeStatus, ShipmentStatus, Status
 from orders.dynamodb import DynamoOrders
 from storage.dynamodb.order_item import order_key

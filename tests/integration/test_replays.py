@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from infra.errors import InvalidRequest
+from infra.local.directory.crash_marker import Item, Kind
 from infra.local.engine import replays
 from infra.local.engine.replays import BEHIND, CHUNK, MAX_ACTIVE
-from tests.fakes.runtime import Rig, entry
+from tests.fakes.runtime import DAY, Rig, entry
 
 FAR = 4e9
 SECOND = 1.0
@@ -179,9 +180,31 @@ def test_the_number_of_replays_is_bounded(archived: Rig) -> None:
     assert refused.value.code == "LimitExceededException"
 
 
-def test_an_event_that_ended_the_process_twice_is_left_out(archived: Rig) -> None:
-    archived.engine.replays.quarantine(5, "it ends the process", 0.0)
-    start(archived)
-    archived.settle()
-    assert state(archived) == ("COMPLETED", 3 * CHUNK)
+def delivered(rig: Rig, patch: pytest.MonkeyPatch) -> set[int]:
+    """Replay all events; return the numbers of those that went to the rules."""
+    seen: set[int] = set()
+    with patch.context() as patched:
+        bus = rig.engine.bus
+        patched.setattr(bus, "deliver_matching", lambda number, *_: seen.add(number))
+        start(rig, f"again-{len(rig.rows('select 1 from replays'))}")
+        rig.settle()
+    return seen
+
+
+def test_events_that_ended_the_process_twice_are_left_out_of_each_later_replay(
+    archived: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two such events would end each process in turn, if a start forgot the one before."""
+    archived.failures_expected = True
+    for number in (5, 9, 5, 9):
+        archived.restart()
+        archived.engine._recover([Item(Kind.REPLAY, number, number)])  # noqa: SLF001
+    archived.restart()
+    everything = set(range(1, 3 * CHUNK + 1))
+    assert delivered(archived, monkeypatch) == everything - {5, 9}
+    assert state(archived, "again-0") == ("COMPLETED", 3 * CHUNK)
     assert archived.engine.replays.next_due() == float("inf")
+    archived.clock.time += 2 * DAY
+    archived.turn()
+    archived.restart()
+    assert delivered(archived, monkeypatch) == everything  # after a day it is tried again

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
 import boto3
 import pytest
 
+from infra.console.stack.limits import LOOPBACK
 from infra.deployed.stack import DeployedStack
 from tests.fakes.events import DETAIL
 from tests.fakes.stack_console import StackVisitor, counted_calls, refusing, visiting
@@ -34,7 +36,7 @@ def visitor(stack: DeployedStack) -> Iterator[StackVisitor]:
     events.create_archive(ArchiveName="orders-archive", EventSourceArn=bus)
     pattern = '{"source": ["orders.service"]}'
     events.put_rule(Name="x-OrderCreatedRule-1", EventBusName="orders-bus", EventPattern=pattern)
-    with visiting(stack) as opened:
+    with visiting(stack, replace(LOOPBACK, wait=0.0)) as opened:
         yield opened
 
 
@@ -106,9 +108,8 @@ def test_a_discard_needs_a_reason(visitor: StackVisitor) -> None:
 
 
 def test_a_wrong_currency_is_edited_and_its_run_gets_the_right_one(
-    visitor: StackVisitor, monkeypatch: pytest.MonkeyPatch
+    visitor: StackVisitor,
 ) -> None:
-    monkeypatch.setattr("infra.console.stack.operations.WAIT", 0.0)
     number = put(visitor)
     looked(visitor)
     at = f"/console/dead-letters/{number}"
@@ -127,9 +128,8 @@ def test_a_wrong_currency_is_edited_and_its_run_gets_the_right_one(
 
 
 def test_a_group_is_redriven_and_one_that_was_not_received_is_named(
-    visitor: StackVisitor, monkeypatch: pytest.MonkeyPatch
+    visitor: StackVisitor,
 ) -> None:
-    monkeypatch.setattr("infra.console.stack.operations.WAIT", 0.0)
     letters = [put(visitor), put(visitor)]
     looked(visitor)
     ids = " ".join([*letters, "gone-1"])
@@ -137,6 +137,44 @@ def test_a_group_is_redriven_and_one_that_was_not_received_is_named(
     assert "2 of 3 dead letters were redriven" in page.text
     assert "gone-1: dead letter gone-1 was not received" in page.text
     assert len(runs(visitor.source.deployed)) == 2
+
+
+def test_a_dead_letter_whose_action_was_cut_before_its_deletion_is_open_on_its_page(
+    visitor: StackVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = put(visitor)
+    looked(visitor)
+    with refusing({"DeleteMessage": "InternalError"}):
+        visitor.post(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
+    monkeypatch.setattr(visitor.source, "now", lambda: time.time() + 5)
+    assert looked(visitor) == [number]
+    page = visitor.get(f"/console/dead-letters/{number}").text
+    assert f"/console/dead-letters/{number}/redrive" in page
+    done = visitor.acted(f"/console/dead-letters/{number}/discard", {"reason": "again"})
+    assert "is discarded: again" in done.text
+    assert looked(visitor) == []
+    assert (
+        f"/console/dead-letters/{number}/undo"
+        in visitor.get(f"/console/dead-letters/{number}").text
+    )
+
+
+def test_a_reason_that_utf_8_cannot_encode_is_shown_without_that_part(
+    visitor: StackVisitor,
+) -> None:
+    cause = json.dumps({"errorMessage": "half \ud800 a pair"})
+    put_in(visitor.source.deployed, {**LETTER, "reason": {"error": "X", "cause": cause}})
+    [number] = looked(visitor)
+    for path in ("", f"/{number}", "/list.csv", "/list.ndjson"):
+        page = visitor.get(f"/console/dead-letters{path}")
+        assert (page.status, "half ? a pair" in page.text) == (200, True), path
+    look = visitor.source.sample.look
+    assert look is not None
+    visitor.source.sample.keep([replace(each, reason="\ud800") for each in look.letters], look.at)
+    for path in ("", "?by=queue", f"/{number}", "/list.csv", "/list.ndjson"):
+        assert visitor.get(f"/console/dead-letters{path}").status == 200, path
+    done = visitor.acted(f"/console/dead-letters/{number}/discard", {"reason": "a test"})
+    assert "is discarded" in done.text
 
 
 # ---- replays

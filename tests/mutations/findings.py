@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import yaml
 
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 
 DOCUMENT = ROOT / "docs" / "aws.md"
 

@@ -15,7 +15,7 @@ from infra.cli.generator import Generated, generate
 from infra.local.workers.account import LimitsError, parse_limits
 from infra.terminal.output import Table, Terminal, console, errors
 from tests.e2e.scenarios import SITUATIONS, needs_approvals
-from tests.rehearsal import comparison, one_machine, small_account
+from tests.rehearsal import comparison, hosted_console, one_machine, small_account
 from tests.rehearsal.comparison import Difference, Row
 from tests.rehearsal.deployed_host import DeployedHost, Stack
 from tests.rehearsal.deployment import Deployment, deploy
@@ -114,7 +114,9 @@ def _on_ministack(
     deployment = deploy(stack)
     _print_deployment(console, deployment, time.monotonic() - started)
     shared = Stack(stack, deployment)
-    rows = []
+    began = time.monotonic()
+    rows = hosted_console.rows(shared)
+    console.print(f"MiniStack: {hosted_console.CASE}: {time.monotonic() - began:.1f} s")
     for number, (name, ours) in enumerate(here.items(), 1):
         began = time.monotonic()
         theirs = _situation(shared, name, f"S{number:02}")

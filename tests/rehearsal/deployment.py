@@ -16,15 +16,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.cli.commands.serve import SAMPLE_STOCK
 from infra.cli.stock_file import read_stock
-from infra.local.platform import ROOT
 from infra.local.template.loader import STACK
+from infra.local.template.project import ROOT
+from infra.packaging.console_function import FUNCTION as CONSOLE
 from infra.packaging.definitions import BUILD, state_machines
 from infra.packaging.definitions import TEMPLATE as BUILT_TEMPLATE
 from infra.terminal.output import console, errors
 from inventory.dynamodb import DynamoInventory
 from storage.dynamodb.table import Table
 from tests.rehearsal.ministack import Endpoint, RehearsalError
-from tests.rehearsal.package import package
+from tests.rehearsal.package import console_package, package
 from tests.rehearsal.template import PATIENCE, adapted, parameters, read
 
 
@@ -114,6 +115,8 @@ def deploy(endpoint: Endpoint, pace: Pace = PACE) -> Deployment:
     template = built_template()
     uploaded = _upload(endpoint, template)
     body, out = adapted(template, uploaded.pop("package"), uploaded, pace.patience)
+    variables = body["Resources"][CONSOLE]["Properties"]["Environment"]["Variables"]
+    variables["CONSOLE_DOMAIN"] = endpoint.url
     cloudformation = endpoint.client("cloudformation")
     cloudformation.create_stack(
         StackName=STACK,
@@ -153,10 +156,10 @@ def _shorten_retries(sqs: Any, queue: str, pace: Pace) -> None:
 
 
 def _upload(endpoint: Endpoint, template: Mapping[str, Any]) -> dict[str, str]:
-    """Upload the package and the built definitions into a bucket; return their URLs by name."""
+    """Upload packages and built definitions into a bucket; return their URLs by name."""
     s3 = endpoint.client("s3")
     s3.create_bucket(Bucket=_BUCKET)
-    contents = {"package": package()}
+    contents = {"package": package(), CONSOLE: console_package(BUILT / CONSOLE)}
     for _, properties in state_machines(template):
         name = properties["DefinitionUri"]
         contents[name] = (BUILT / name).read_bytes()

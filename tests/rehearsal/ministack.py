@@ -15,8 +15,8 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from infra.local.platform import ROOT
 from infra.local.template.loader import REGION
+from infra.local.template.project import ROOT
 from infra.local.workers.account import Limits
 from infra.terminal.output import errors
 

@@ -17,8 +17,8 @@ import yaml
 
 from infra.asl import RunTask, TaskFailed, TaskSucceeded, compile_definition
 from infra.asl.virtual import run_virtually
-from infra.local.platform import ROOT
 from infra.local.template.loader import ACCOUNT, REGION
+from infra.local.template.project import ROOT
 from tests.rehearsal.history import path
 
 CONFIGURATION = ROOT / "workflows" / "order_processing.mocks.json"

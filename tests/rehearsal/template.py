@@ -36,10 +36,11 @@ ALTERED = {
     "Architecture": "this machine's",
     "aliases of state machines": "the state machine itself, as its one version",
     "DeploymentPreference": "there is no CodeDeploy",
-    "CodeUri": "one package of services/, with the program that runs it there",
+    "CodeUri": "one package of services/, and that of the console, with the program that runs it",
     "Runtime": "a custom one that runs Lambda's own Python client (see tests/rehearsal/package.py)",
     "Timeout": f"{PATIENCE} times as long: each function starts a process there",
     "Tracing": "off: there is no X-Ray",
+    "CONSOLE_DOMAIN": "MiniStack's own address, which has the pages of its user pools",
     "Environment": "numbers as text, as in CloudFormation; no references to removed resources",
     "MaximumConcurrency": "a number: to MiniStack a parameter is text; CloudFormation converts it",
     "schedules": "disabled: the rehearsal moves the clock and calls the reconciler itself",
@@ -81,19 +82,23 @@ def read(path: Path) -> dict[str, Any]:
 def parameters() -> dict[str, str]:
     """Return the rehearsal's parameters of the template."""
     arm = platform.machine().lower() in ("arm64", "aarch64")
-    return {"WorkflowType": "STANDARD", "Architecture": "arm64" if arm else "x86_64"}
+    return {
+        "WorkflowType": "STANDARD",
+        "Architecture": "arm64" if arm else "x86_64",
+        "Console": "hosted",
+    }
 
 
 def adapted(
     template: Mapping[str, Any],
     package: str,
-    definitions: Mapping[str, str],
+    files: Mapping[str, str],
     patience: int = PATIENCE,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the template for MiniStack, and the kinds of removed resources by logical id.
 
-    ``package`` is the S3 URL of the functions' code, ``definitions`` that of each workflow file,
-    ``patience`` the factor for the timeouts of functions.
+    ``package`` is the S3 URL of the functions' code, ``files`` that of each workflow file and of
+    each function's own package, ``patience`` the factor for the timeouts of functions.
     """
     template = unaliased(template)
     resources = {name: dict(body) for name, body in template["Resources"].items()}
@@ -105,7 +110,7 @@ def adapted(
             wanted = resource["DependsOn"]
             wanted = [wanted] if isinstance(wanted, str) else wanted
             resource["DependsOn"] = [name for name in wanted if name not in out]
-        _alter(resource, definitions, out, patience)
+        _alter(resource, files, out, patience)
         _resolve_concurrency(resource, template["Parameters"])
     resources = _without(resources, out)
     body = {
@@ -202,17 +207,20 @@ def _resolve_concurrency(resource: Mapping[str, Any], parameters: Mapping[str, A
 
 def _alter(
     resource: dict[str, Any],
-    definitions: Mapping[str, str],
+    files: Mapping[str, str],
     out: Mapping[str, str],
     patience: int,
 ) -> None:
     properties = resource.setdefault("Properties", {})
     if resource["Type"] == "AWS::Serverless::StateMachine":
-        properties["DefinitionUri"] = definitions[properties["DefinitionUri"]]
+        properties["DefinitionUri"] = files[properties["DefinitionUri"]]
         properties.pop("Tracing", None)
     elif resource["Type"] == "AWS::Serverless::Function":
         properties.pop("Layers", None)
-        properties.pop("CodeUri", None)
+        properties.pop("DeploymentPreference", None)
+        code = properties.pop("CodeUri", None)
+        if code in files:
+            properties["CodeUri"] = files[code]
         if "Timeout" in properties:
             properties["Timeout"] *= patience
         variables = properties.get("Environment", {}).get("Variables", {})

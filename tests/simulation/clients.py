@@ -13,9 +13,10 @@ from infra.local.workers.invocations import Result
 from inventory.model import Receipt
 from inventory.store import SQLiteInventory
 from storage.sqlite.database import Database
-from tests.simulation import approvals, redrives
+from tests.simulation import approvals, operators, redrives
 from tests.simulation.http_request import http_request
 from tests.simulation.model import Model, promise
+from tests.simulation.operator_scripts import OPERATE
 from tests.simulation.plan import Action
 from tests.simulation.poison import Poison, is_injected
 from tests.simulation.workers import Crash
@@ -25,14 +26,23 @@ PATIENCE = 5.0
 
 FINAL = range(200, 500)
 
+RIVALS_NUMBER = 10_000
+"""Added to the number of a script for that of its rival's request."""
+
 
 class Clients:
     """The clients of one platform; ``actions`` are numbered, with times relative to ``begin``."""
 
     def __init__(
-        self, actions: Sequence[tuple[int, Action]], begin: float, model: Model, poison: Poison
+        self,
+        actions: Sequence[tuple[int, Action]],
+        begin: float,
+        model: Model,
+        poison: Poison,
+        staff: operators.Operators,
     ) -> None:
         self.poison = poison
+        self.operators = staff
         self._due = [
             (begin + action.at, number, action) for number, action in actions if not action.when
         ]
@@ -68,9 +78,12 @@ class Clients:
         _, number, action = heappop(self._due)
         return number, action
 
-    def send(self, engine: Engine, number: int, action: Action) -> None:
+    def send(self, engine: Engine, number: int, action: Action, now: float) -> None:
         """Put an event, or call the HTTP API; `listen` takes the answer."""
         answer: Future[Any]
+        if action.do == OPERATE:
+            self._operate(engine, number, action, now)
+            return
         if action.do == "decide":
             store = engine.journal.database
             answer = approvals.decide(engine, store, action.order_id, action.body)
@@ -94,6 +107,15 @@ class Clients:
             answer = engine.call(partial(self._put, engine, action.order_id, entry))
         self._pending.append((number, action, answer))
 
+    def _operate(self, engine: Engine, number: int, action: Action, now: float) -> None:
+        sent = self.operators.send(engine, action, now)
+        if sent is not None:
+            for each, answer in sent:
+                own = number + RIVALS_NUMBER * ("of" in each.body)
+                self._pending.append((own, each, answer))
+        elif (at := self.operators.look_again(action, now)) is not None:
+            heappush(self._due, (at, number, action))
+
     def _put(self, engine: Engine, order_id: str, entry: Any, now: float) -> Any:
         """Put an entry, as the port does; a fault may replace the answer by an error."""
         answer = engine.bus.put([entry], now)
@@ -113,13 +135,17 @@ class Clients:
         self.model.arrives(digest, units)
         return True
 
-    def listen(self, now: float) -> None:
+    def listen(self, store: Database, now: float) -> None:
         """Take the available answers."""
         for entry in [entry for entry in self._pending if entry[2].done()]:
             self._pending.remove(entry)
             number, action, answer = entry
-            if action.do in {redrives.STOP, redrives.REDRIVE}:
-                follows = redrives.answered(action, answer, now)
+            if action.do in {redrives.STOP, redrives.REDRIVE, OPERATE}:
+                follows = (
+                    self.operators.answered(action, answer, store, now)
+                    if action.do == OPERATE
+                    else redrives.answered(action, answer, now)
+                )
                 if follows is not None:
                     heappush(self._due, (follows[0], number, follows[1]))
                 continue

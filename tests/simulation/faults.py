@@ -66,6 +66,8 @@ RATES: Mapping[str, Mapping[Kind, float]] = {
     "schedule": {Kind.POISONED: 0.1},
     "row": {Kind.UNFIT: 0.03},
     "item": {Kind.DEADLY: 0.002, Kind.CRASH: 0.001},
+    "item of a job": {Kind.DEADLY: 0.03, Kind.CRASH: 0.08},
+    "job": {Kind.POISONED: 0.05},
 }
 """Probability of each kind by place, before scaling."""
 

@@ -36,6 +36,7 @@ from payments.gateway import SandboxGateway
 from payments.model import Charge, GatewayRecord
 from shipping.carrier import SandboxCarrier
 from shipping.model import Shipment
+from tests.simulation import letter_mutations
 from tests.simulation.world import Mutate
 
 
@@ -225,5 +226,6 @@ MUTATIONS: Mapping[str, tuple[int, Mutate]] = {
     "sender not told": (50, sender_not_told),
     "approval forgotten": (10, approval_forgotten),
     "decision overwritten": (50, decision_overwritten),
+    **letter_mutations.MUTATIONS,
 }
 """Each mutation with the number of seeds, counted from 1, within which it is detected."""

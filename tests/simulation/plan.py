@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.simulation import approvals, redrives
+from tests.simulation import approvals, operator_scripts, redrives
 from tests.simulation.dice import Dice
 
 TEA, MUG, VASE, GHOST = "TEA", "MUG", "VASE", "GHOST"
@@ -45,9 +45,9 @@ NEVER_ENDS = "tok_refund_fails"
 class Action:
     """An action of a client, or an external event.
 
-    ``do`` is put, http, decide, receive, stop run, redrive run, jump, crash, redrive, sink away or
-    sink back. ``at`` is in seconds from the beginning; with ``when``, from the time when the order
-    reaches that milestone.
+    ``do`` is put, http, decide, receive, stop run, redrive run, operate, jump, crash, redrive, sink
+    away or sink back. ``at`` is in seconds from the beginning; with ``when``, from the time when
+    the order reaches that milestone.
     """
 
     at: float
@@ -77,6 +77,7 @@ def plan(seed: int) -> list[Action]:
         actions += _order(dice, f"S-{number}")
     actions += _strays(dice)
     actions += _surroundings(dice)
+    actions += _operators(dice)
     return sorted(actions, key=lambda action: action.at)
 
 
@@ -203,6 +204,15 @@ def _surroundings(dice: Dice) -> Iterator[Action]:
         away = dice.roll("sink away") * CLIENT_SECONDS
         yield Action(away, "sink away")
         yield Action(away + 300.0, "sink back")
+
+
+def _operators(dice: Dice) -> Iterator[Action]:
+    """Yield the operators' scripts, and events that become dead letters in any case."""
+    for at, order_id in operator_scripts.refused(dice):
+        detail = _detail(order_id, KINDS["invalid"][1])
+        yield _put(at, order_id, "Order Created", detail, valid=False)
+    for at, body in operator_scripts.scripts(dice):
+        yield Action(at, operator_scripts.OPERATE, body=body)
 
 
 def _kind(dice: Dice, order_id: str) -> str:

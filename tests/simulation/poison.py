@@ -43,9 +43,13 @@ MEASURED = ("{", "[]", '{"_aws": {"CloudWatchMetrics": 5}}', '{"_aws": "\\ud800"
 LASTS = 0.2
 """Probability that a poison is permanent at its site."""
 
+OF_JOBS = {Items.REPLAY, Items.LETTER_JOB}
+"""Kinds of items that jobs handle."""
+
 JOURNALLED = {
     *(Items.DELIVERY, Items.MESSAGE, Items.EXECUTION),
     *(Items.RECORD, Items.OUTBOX),
+    *OF_JOBS,
 }
 """Kinds of items that are repeated after a crash, and that can be quarantined."""
 
@@ -85,7 +89,8 @@ class Poison:
         kind, first, last = item
         fault = None
         if not any(kind is other and first <= number <= last for other, number in self.deadly):
-            fault = self.befalls("item", f"{kind.label} {first}")
+            place = "item of a job" if kind in OF_JOBS else "item"
+            fault = self.befalls(place, f"{kind.label} {first}")
             if fault is None:
                 return False
         if fault is Kind.DEADLY and kind in JOURNALLED:

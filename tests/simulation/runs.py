@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from infra.local.workers.account import Limits, described
+from tests.simulation.letters import OPERATOR
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.plan import plan
 from tests.simulation.shrink import shrink
@@ -86,6 +87,16 @@ def summary(counts: Counter[str], seeds: int, failed: int, began: float) -> str:
     pace = f"{seeds} seeds in {seconds:.0f} s ({seeds / seconds:.1f} a second)"
     lines = [f"{pace}, {os.cpu_count()} cores: {failed or 'none'} broke a promise"]
     for title, upper in (("orders", True), ("faults", False)):
-        shown = [f"{n} {name}" for name, n in counts.most_common() if name[0].isupper() is upper]
+        shown = [
+            f"{n} {name}"
+            for name, n in counts.most_common()
+            if name[0].isupper() is upper and not name.startswith(OPERATOR)
+        ]
         lines.append(f"{title}: {', '.join(shown)}")
+    done = [
+        f"{name.removeprefix(OPERATOR)} {n / seeds:.1%}"
+        for name, n in counts.most_common()
+        if name.startswith(OPERATOR)
+    ]
+    lines.append(f"operators, by the share of seeds: {', '.join(done)}")
     return "\n".join(lines)

@@ -27,8 +27,8 @@ import lambda_support.observability
 import storage.sqlite.database
 from infra.local.engine.parquet import UnconvertibleRows
 from infra.local.orderflow import create_tables
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from infra.local.workers.execution_environment import COMMON, Context
 from infra.local.workers.invocations import Invocation

@@ -45,7 +45,22 @@ class Tampering:
         patch.setattr(engine.outbox, "_send", partial(self._send, engine.outbox._send))  # noqa: SLF001
         patch.setattr(engine.bus, "_accept", partial(self._accept, engine.bus._accept))  # noqa: SLF001
         schedules = engine.schedules
+        jobs, replays = engine.letter_jobs, engine.replays
+        answers = partial(self._handle, jobs._answers, "letter job")  # noqa: SLF001
+        patch.setattr(jobs, "_answers", answers)
+        patch.setattr(replays, "_route", partial(self._handle, replays._route, "replay"))  # noqa: SLF001
         patch.setattr(schedules, "_invoke", partial(self._invoke, schedules._invoke))  # noqa: SLF001
+
+    def _handle(self, handle: Callable[..., Any], place: str, *arguments: Any) -> Any:
+        """Handle an item of a job; the error of a late fault follows the completed work."""
+        site = place
+        error = self.poison.of("job", site)
+        if error is not None and not self.poison.is_late(site):
+            raise error
+        answer = handle(*arguments)
+        if error is not None:
+            raise error
+        return answer
 
     def vanish(self) -> None:
         """Delete the executions that are due to vanish."""

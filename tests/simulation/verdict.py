@@ -73,7 +73,7 @@ class Outcome:
         return any(
             f'"{order_id}"' in letter["body"].replace("\\", "")
             and any(mark in letter["attributes"] + letter["body"] for mark in (MARK, ENDED))
-            for letter in dead_letters_of(self)
+            for letter in noted_letters_of(self)
         )
 
     def _lines(self, suffix: str) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ class Outcome:
 def unsettled(model: Model, outcome: Outcome) -> list[str]:
     """Return a line for each accepted order without a final state, and for a pending outbox."""
     statuses = _statuses(outcome.store)
-    letters = dead_letters_of(outcome)
+    letters = noted_letters_of(outcome)
     pending = ["the outbox is not empty"] if outcome.store.row("select 1 from outbox") else []
     for order_id in sorted(model.accepted | statuses.keys()):
         status = statuses.get(order_id)
@@ -102,7 +102,7 @@ def judge(model: Model, outcome: Outcome) -> None:
     pending = unsettled(model, outcome)
     promise("end", not pending, f"{', '.join(pending)}, and no work is pending")
     published = _published(outcome.store)
-    letters = dead_letters_of(outcome)
+    letters = noted_letters_of(outcome)
     _judge_bus(model, outcome, published)
     _judge_facts(outcome, published)
     _judge_ledger(outcome, published)
@@ -254,10 +254,11 @@ def _judge_requests(
         names = {"Order Cancellation Confirmed", "Order Cancellation Refused"}
         answered = names & published[order_id].keys() or _mentions(letters, order_id)
         promise("end", answered, f"the cancellation of {order_id} has no answer")
+    reported = [*letters, *closed_letters_of(outcome)]
     for action in model.acknowledged.values():
         if action.valid or "vanished" in outcome.faults:
             continue
-        seen = _mentions(letters, action.order_id) or action.order_id in failed
+        seen = _mentions(reported, action.order_id) or action.order_id in failed
         promise("end", seen, f"the invalid {action} is not reported")
     for order_id, wanted in model.wanted.items():
         if wanted.total >= HIGH_VALUE and order_id in model.accepted & known.keys():
@@ -343,6 +344,12 @@ def dead_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
     marks = ", ".join("?" * len(outcome.dead_letter_queues))
     query = f"select queue, body, attributes from messages where queue in ({marks})"
     return [dict(row) for row in outcome.store.rows(query, *outcome.dead_letter_queues)]
+
+
+def noted_letters_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the open dead letters, and the discarded ones: their end is an operator's decision."""
+    query = "select queue, body, attributes from closed_letters where state = 'DISCARDED'"
+    return dead_letters_of(outcome) + [dict(row) for row in outcome.store.rows(query)]
 
 
 def closed_letters_of(outcome: Outcome) -> list[dict[str, Any]]:

@@ -26,11 +26,13 @@ from infra.local.orderflow import profile_of
 from infra.local.workers.account import Account, Limits
 from infra.local.workers.inline import InlineInvoker
 from orders.early_requests import RETENTION
-from tests.simulation import approvals, redrives
+from tests.simulation import approvals, operators, redrives
 from tests.simulation.clients import Clients
 from tests.simulation.dice import Dice
 from tests.simulation.faults import Faults, Kind
+from tests.simulation.letters import Letters
 from tests.simulation.model import Model, Violation, promise
+from tests.simulation.operator_scripts import OPERATE
 from tests.simulation.plan import plan
 from tests.simulation.poison import KeptMarker, Poison, is_injected
 from tests.simulation.stage import Stage, staged
@@ -58,6 +60,7 @@ MAX_CRASHES = 100
 
 AWAY = "the sink is away"
 DAY = 86_400.0
+REQUESTS = {"put", "http", "decide", redrives.STOP, redrives.REDRIVE, OPERATE}
 DOWNTIMES = (0.1, 5.0, 700.0)
 NEVER = float("inf")
 
@@ -124,7 +127,9 @@ class World(Clock):
             if part.actions is None or number in part.actions
         ]
         self.poison = Poison(self.dice, self.befalls)
-        self.clients = Clients(chosen, BEGINNING, self.model, self.poison)
+        self.letters = Letters(self.model.wanted)
+        staff = operators.Operators(self.dice, self.poison, self.letters)
+        self.clients = Clients(chosen, BEGINNING, self.model, self.poison, staff)
         self._fits: dict[str, bool] = {}
         self._marker = KeptMarker(NO_ITEM, self._handles)
         self._opening = True
@@ -143,6 +148,8 @@ class World(Clock):
         """Simulate the seed to its end; return the result, with the broken promise if any."""
         with pytest.MonkeyPatch.context() as self._patch, staged(ROOT, self) as self.stage:
             self.workers = Workers(self.stage, self.dice, self.faults, account=self._account)
+            self.letters.queues = self.stage.stack.dead_letter_queues
+            self.letters.archive = self.stage.stack.archive
             self._mutate(self._patch)
             try:
                 self._open()
@@ -232,20 +239,26 @@ class World(Clock):
             try:
                 self._act()
                 happened = self.engine.turn(0)
-                self.clients.listen(self._time)
+                self._watch()
+                self.clients.listen(self.stage.store, self._time)
                 self.tampering.vanish()
                 if (not happened or self._due() > self._time) and not self._advance():
                     return
             except Crash:
                 self._restart()
 
+    def _watch(self) -> None:
+        """Check the dead letters, the jobs and the replays."""
+        active = self.engine.letter_jobs.active or self.engine.replays.active
+        self.letters.watch(self.stage.store, jobs=bool(active))
+
     def _act(self) -> None:
         """Perform the due actions of the plan."""
         while (due := self.clients.next(self._time)) is not None:
             number, action = due
             self.tell(str(action))
-            if action.do in {"put", "http", "decide", redrives.STOP, redrives.REDRIVE}:
-                self.clients.send(self.engine, number, action)
+            if action.do in REQUESTS:
+                self.clients.send(self.engine, number, action, self._time)
             elif action.do == "receive":
                 try:
                     self.clients.receive(self.stage.store, action, self._time)
@@ -307,7 +320,9 @@ class World(Clock):
         number = self._occurred["crashes"]
         promise("start", number < MAX_CRASHES, f"the machine crashes {number} times")
         self.tell("the machine crashes")
-        self.clients.listen(self._time)
+        self.letters.check(self.stage.store)
+        self.letters.paced.crashed(self.letters.effects)
+        self.clients.listen(self.stage.store, self._time)
         orphans = self.workers.orphans()
         self.clients.disconnected(self._time)
         self._time += self.dice.pick(DOWNTIMES, "downtime", number)
@@ -364,6 +379,7 @@ class World(Clock):
             if not self._is_expected(row):
                 raise Violation("code", f"item {row['item']} failed:\n{row['traceback']}")
         judge(self.model, outcome)
+        self.letters.left(self.stage.store)
         if self._only_limits:
             judge_blame(outcome)
         if self._parquet:
@@ -389,6 +405,7 @@ class World(Clock):
         counts.update(name.partition("@")[0] for name in self.result.fired)
         if self._account is not None:
             counts.update({f"account: {what}": n for what, n in self._account.counts.items()})
+        counts.update(self.letters.shares())
         [(redriven,)] = self.stage.store.rows("select count(*) from execution_redrives")
         counts["redriven"] += redriven
         for row in self.stage.store.rows("select status, failure from orders"):

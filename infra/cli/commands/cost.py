@@ -11,12 +11,13 @@ from infra.cost.approvals import approved
 from infra.cost.bill import REFERENCE_LINES, Bill, Line, Lines, bill, total
 from infra.cost.contrast import contrast
 from infra.cost.deployment import PER_DAY, read_deployment
+from infra.cost.hosted_console import hour_of_console
 from infra.cost.monthly import fixed, kept
 from infra.cost.prices import MILLION, NOTE, THOUSAND
 from infra.cost.refusals import refused
 from infra.cost.usage import Usage, read_usage
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import STACK
+from infra.local.template.project import TEMPLATE
 from infra.terminal.output import Styled, Table, console, finish
 from kernel import clock
 
@@ -67,11 +68,13 @@ def cost(
             f"{error.args[0]} is not in the model; add it to infra/cost/deployment.py"
         ) from None
     monthly, storage = fixed(TEMPLATE), kept(usage)
-    console.print(_table(priced), "", _totals(priced, refusals, decisions), "")
+    console_hour = total(hour_of_console(TEMPLATE))
+    console.print(_table(priced), "", _totals(priced, refusals, decisions, console_hour), "")
     console.print(_monthly(monthly, storage), "")
     answer = _answer(priced, monthly, storage) | {
         "refused_total": round(total(refusals), 2),
         "approved_total": round(total(decisions), 2),
+        "console_hour": round(console_hour, 4),
     }
     if deployed is not None:
         from infra.deployed.spending import spending
@@ -137,7 +140,7 @@ def _price(line: Line) -> str:
     return price + units.get(line.per, " / GB")
 
 
-def _totals(priced: Bill, refusals: Lines, decisions: Lines) -> Table:
+def _totals(priced: Bill, refusals: Lines, decisions: Lines, console_hour: float) -> Table:
     [transitions] = priced.standard
     standard = total(priced.standard + priced.rest)
     states = f"with WorkflowType STANDARD, {transitions.quantity:g} states a run"
@@ -154,6 +157,9 @@ def _totals(priced: Bill, refusals: Lines, decisions: Lines) -> Table:
     table.add_row(
         f"{total(decisions):.2f}",
         "more for a million orders of high value that a person approves, with the mail",
+    )
+    table.add_row(
+        f"{console_hour:.2f}", "an hour of an open overview of the hosted console (Console=hosted)"
     )
     return table
 

@@ -21,8 +21,9 @@ from infra.cli.stock_file import read_stock
 from infra.console.mount import ConsoleMount
 from infra.local.clock import Clock
 from infra.local.engine.engine import Engine
-from infra.local.platform import ROOT, platform
+from infra.local.platform import platform
 from infra.local.template.loader import REGION
+from infra.local.template.project import ROOT
 from infra.server.access import Admission
 from infra.server.alert import watched
 from infra.server.server import Server, admission, open_listener, url

@@ -15,7 +15,7 @@ from infra.cli.commands.redriving import redrive
 from infra.cli.errors import CommandError
 from infra.cli.event_input import json_from_file
 from infra.cli.options import Json
-from infra.local.engine.integrations import KNOWN
+from infra.local.template.task_parameters import PARAMETERS
 from infra.terminal.output import Styled, Table, console, finish
 from infra.views import state_graph
 from infra.views.workflow import Mocks, definition_of, run, state_in
@@ -82,7 +82,7 @@ def check_state(
             language=language,
             retries=retries,
             now=clock.now(),
-            integrations=KNOWN,
+            integrations=PARAMETERS,
         )
     except DefinitionError as refused:
         raise CommandError(f"{workflow}: {refused}") from None

@@ -89,7 +89,7 @@ def show(visit: Visit, database: Database) -> View:
 async def edit(visit: Visit) -> View:
     """Show the event of a dead letter in an editor, unmasked: with personal data, recorded."""
     if not visit.visitor.may_operate:
-        raise BadFilter("editing needs a token of the scope orders/operate")
+        raise BadFilter("editing needs the scope orders/operate")
 
     def read_text() -> tuple[DeadLetter, str]:
         with closing(visit.source.directory.reader()) as database:

@@ -1,7 +1,6 @@
 """One order: its story in lanes, its runs with the live state graph, its money, and its actions."""
 
 from collections.abc import Mapping, Sequence
-from email import message_from_bytes, policy
 from functools import partial
 from typing import Any
 
@@ -214,6 +213,8 @@ async def act(operation: str, done: str, visit: Visit, form: Mapping[str, str]) 
 
 def _mail(visit: Visit, _: Database) -> Document:
     """Show the confirmation mail in a frame that runs and loads nothing."""
+    from email import message_from_bytes, policy  # imports the parser of all headers
+
     _require_shown(visit)
     content = confirmation_mail(visit.source.directory, visit.path["order_id"])
     message = message_from_bytes(content, policy=policy.default)

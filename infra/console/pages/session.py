@@ -9,7 +9,10 @@ from storage.sqlite.database import Database
 
 def own_address(address: str) -> str:
     """Return an address of the console, or its first page for any other."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # such as a bracket that is no IPv6 address
+        return f"{PREFIX}/"
     is_own = not (parts.scheme or parts.netloc) and parts.path.startswith(f"{PREFIX}/")
     return address if is_own and "\\" not in address else f"{PREFIX}/"
 

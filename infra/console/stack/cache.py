@@ -1,4 +1,8 @@
-"""Values that are kept for some seconds, so that many tabs cost as much as one."""
+"""Values that are kept for some seconds, so that many tabs cost as much as one.
+
+The seconds are those of the day's clock: a monotonic clock stands still while a laptop sleeps or a
+function's process is stopped, and would show what was true before.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,12 +14,15 @@ T = TypeVar("T")
 MOST = 200
 """Maximum values that are kept."""
 
+SLOWEST = 30.0
+"""Seconds after which a value that is being made is not kept: its first part is too old."""
+
 
 class Cache:
     """Values by key; of several threads that want one, one makes it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._values: dict[object, tuple[float, Any]] = {}
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._values: dict[object, tuple[float, float, Any]] = {}
         self._making: dict[object, Lock] = {}
         self._lock = Lock()
         self._clock = clock
@@ -28,15 +35,17 @@ class Cache:
                 self._making = {key: lock for key, lock in self._making.items() if lock.locked()}
             making = self._making.setdefault(key, Lock())
         with making:
-            until, value = self._values.get(key, (0.0, None))
-            if self._clock() < until:
+            since, until, value = self._values.get(key, (0.0, 0.0, None))
+            begun = self._clock()
+            if since <= begun < until:  # a clock that was set back ends it too
                 found: T = value
                 return found
             cleared = self._cleared
             made = make()
             with self._lock:
-                if cleared == self._cleared:  # no action came between
-                    self._values[key] = (self._clock() + seconds, made)
+                now = self._clock()
+                if cleared == self._cleared and now - begun <= SLOWEST:  # no action came between
+                    self._values[key] = (now, now + seconds, made)
                     self._forget()
             return made
 
@@ -49,6 +58,6 @@ class Cache:
     def _forget(self) -> None:
         now = self._clock()
         if len(self._values) > MOST:
-            self._values = {key: each for key, each in self._values.items() if each[0] > now}
+            self._values = {key: each for key, each in self._values.items() if each[1] > now}
         while len(self._values) > MOST:
             del self._values[next(iter(self._values))]

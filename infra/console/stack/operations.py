@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-from infra.console.stack.sample import Sample
+from infra.console.stack.limits import Limits
+from infra.console.stack.sample import LastLook
 from infra.contracts.snippets import BUS
 from infra.deployed.account import translate_errors
 from infra.deployed.archive_replays import ArchiveReplays
@@ -16,9 +17,6 @@ from infra.deployed.stack import DeployedStack
 from infra.errors import AWSError, InvalidRequest
 from kernel.errors import OrderflowError, StoreError
 
-WAIT = 5.0
-"""Seconds that a redrive waits for the runs that replace dead letters."""
-
 _GONE = frozenset({"sent", "done", "discarded", "edited"})
 """The states of answers whose dead letter is not in its queue as it was seen."""
 
@@ -27,13 +25,22 @@ Request = Mapping[str, Any]
 
 
 class StackOperations:
-    """The operations on one stack; ``changed`` is called after each."""
+    """The operations on one stack; ``changed`` is called after each.
+
+    An operation is answered when it has ended, never before: a function is stopped after its
+    answer, and would continue the rest at its next request.
+    """
 
     def __init__(
-        self, deployed: DeployedStack, sample: Sample, changed: Callable[[], None]
+        self,
+        deployed: DeployedStack,
+        sample: LastLook,
+        limits: Limits,
+        changed: Callable[[], None],
     ) -> None:
         self._deployed = deployed
         self._sample = sample
+        self._limits = limits
         self._changed = changed
         self._by_name: Mapping[str, Callable[[Request], Answer]] = {
             **{f"Orderflow.{name}": self._on_order(name) for name in ORDER_OPERATIONS},
@@ -74,7 +81,7 @@ class StackOperations:
 
     @cached_property
     def letters(self) -> DeployedDeadLetters:
-        """The dead letters of the stack."""
+        """The records of the stack's dead letters, and their destinations."""
         return DeployedDeadLetters(self._deployed)
 
     def _on_order(self, name: str) -> Callable[[Request], Answer]:
@@ -88,16 +95,19 @@ class StackOperations:
         return operation
 
     def _by(self, request: Request) -> DeployedDeadLetters:
-        """Return the dead letters, as operations of a person."""
-        return DeployedDeadLetters(self._deployed, str(request["who"]))
+        """Return the dead letters, as one operation of a person."""
+        who, bounds = str(request["who"]), self._limits.operation
+        return DeployedDeadLetters(self._deployed, who, bounds=bounds)
 
     def _look(self, request: Request) -> Answer:
-        letters = self.letters.open()
+        letters = self._by(request).open()
         self._sample.keep(letters, float(request["at"]))
         return {"number": len(letters)}
 
     def _redrive(self, request: Request) -> Answer:
-        return self._answered(self._by(request).redrive(_ids(request), WAIT)["letters"])
+        return self._answered(
+            self._by(request).redrive(_ids(request), self._limits.wait)["letters"]
+        )
 
     def _discard(self, request: Request) -> Answer:
         return self._answered(self._by(request).discard(_ids(request), str(request["reason"])))

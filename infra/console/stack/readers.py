@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any, TypeVar
 
 from infra.console.readers import Places
@@ -19,9 +19,6 @@ from kernel.errors import OrderflowError
 T = TypeVar("T")
 
 THREADS = 8
-
-DEADLINE = 30.0
-"""Seconds that AWS may take for a page."""
 
 
 @contextmanager
@@ -37,13 +34,15 @@ def as_refusals(name: str) -> Iterator[None]:
 class StackReaders:
     """The readers of one stack, at most `THREADS` at a time.
 
-    Their threads are daemons: a call that AWS does not answer keeps no process from its end.
+    Their threads are daemons: a call that AWS does not answer keeps no process from its end. They
+    only read. A function's process is stopped after its answer, so the thread of a page that has
+    ended may go on at the next request: it belongs to no event loop, and its answer is dropped.
     """
 
-    def __init__(self, source: StackSource, deadline: float = DEADLINE) -> None:
+    def __init__(self, source: StackSource, deadline: float | None = None) -> None:
         self._source = source
-        self._deadline = deadline
-        self._slots = asyncio.Semaphore(THREADS)
+        self._deadline = source.limits.page if deadline is None else deadline
+        self._slots = Semaphore(THREADS)
         self._places = Places()
 
     async def read(self, query: Callable[[StackSource], T]) -> T:
@@ -67,20 +66,22 @@ class StackReaders:
                 ) from None
 
     async def _begin(self, query: Callable[[StackSource], T]) -> T:
-        await self._slots.acquire()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
         def run() -> None:
+            if not self._slots.acquire(timeout=self._deadline):
+                return  # the page has ended
             try:
-                result = self._read(query)
+                if answer.done():  # it has ended just now
+                    return
+                end = partial(_answer, answer, self._read(query))
             except BaseException as error:  # noqa: BLE001 - raised where the page waits
                 end = partial(_fail, answer, error)
-            else:
-                end = partial(_answer, answer, result)
-            with suppress(RuntimeError):  # the server has ended meanwhile
+            finally:
+                self._slots.release()
+            with suppress(RuntimeError):  # the server, or the request of a function, has ended
                 loop.call_soon_threadsafe(end)
-                loop.call_soon_threadsafe(self._slots.release)
 
         Thread(target=run, name="console", daemon=True).start()
         return await answer

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from infra.console.page import Absent, Feature
+from infra.console.page import Absent, Feature, Visit
 from infra.console.stack.cache import Cache
+from infra.console.stack.limits import LOOPBACK, Limits
 from infra.console.stack.missing import MISSING
 from infra.console.stack.operations import StackOperations
-from infra.console.stack.sample import Sample
+from infra.console.stack.sample import LastLook, Sample
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed import orders
 from infra.deployed.archive_replays import ArchiveReplays
@@ -26,8 +27,8 @@ from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import is_dead_letter_queue
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack
 from infra.views.health import Health, Workers
 from infra.views.order_story import OrderStory, StoryAction, StoryDeadLetter, StoryRun
@@ -53,19 +54,30 @@ class Told:
 
 
 class StackSource:
-    """A deployed stack; ``options`` and ``account_options`` name it in a command, after a space."""
+    """A deployed stack; ``options`` and ``account_options`` name it in a command, after a space.
+
+    Without a ``sample`` the last look at its dead letters is in the memory of this process.
+    """
 
     missing: Mapping[Feature, str] = MISSING
 
-    def __init__(self, deployed: DeployedStack, name: str, options: str = "") -> None:
+    def __init__(
+        self,
+        deployed: DeployedStack,
+        name: str,
+        options: str = "",
+        sample: LastLook | None = None,
+        limits: Limits = LOOPBACK,
+    ) -> None:
         self.deployed = deployed
+        self.limits = limits
         self.name = name
         self.options = options or f" --stack {name}"
         self.account_options = deployed.account.options
         self.now: Callable[[], float] = time.time
-        self.sample = Sample()
+        self.sample: LastLook = sample or Sample()
         self.cache = Cache()
-        self._operations = StackOperations(deployed, self.sample, self.cache.clear)
+        self._operations = StackOperations(deployed, self.sample, limits, self.cache.clear)
         self.operate = self._operations.operate
 
     @property
@@ -77,6 +89,11 @@ class StackSource:
     def stack(self) -> Stack:
         """The resources of the template."""
         return load(TEMPLATE, {}, lambda _variable, value: value)
+
+    def renew(self) -> None:
+        """Read everything again at its next use: another process may have changed something."""
+        self.cache.clear()
+        self.sample.renew()
 
     def workers(self) -> Workers | None:
         """Return None: Lambda runs the functions."""
@@ -169,6 +186,12 @@ class StackSource:
     def athena(self) -> Athena:
         """The analysts' SQL."""
         return Athena(self.deployed)
+
+
+def limits_of(visit: Visit) -> Limits:
+    """Return the bounds of the stack's console that a request has reached."""
+    assert isinstance(visit.source, StackSource)
+    return visit.source.limits
 
 
 def _actions(story: OrderStory) -> Iterator[StoryAction]:

@@ -15,6 +15,7 @@
     live: () => (last ? `live, changed ${clock(last)}` : "live"),
     held: () => (held ? `held${pending ? `, ${pending} new` : ""}` : `${pending} new, at the top`),
     poll: () => (live && live.hasAttribute("hx-get") ? `every ${POLL / 1000} s` : "as of its loading"),
+    ended: () => "signed out: reload to sign in",
     lost: () => `not connected since ${clock(since)}, retrying`,
   };
   function show(next) {
@@ -24,7 +25,7 @@
     badge.dataset.state = shown;
     const text = TEXTS[shown]();
     if (badge.textContent !== text) badge.textContent = text;
-    document.body.classList.toggle("stale", state === "lost");
+    document.body.classList.toggle("stale", state === "lost" || state === "ended");
   }
   function hold(on) {
     held = on;
@@ -46,6 +47,7 @@
       if (!ctx || !ctx.response) return;
       const own = ctx.target && ctx.target.id === "live";
       if (!own && ctx.response.status === 503 && !poll) { polling(true); show("poll"); }
+      if (own && ctx.response.status === 401) { polling(false); show("ended"); return; }
       if (own && every) show(ctx.response.status === 200 ? "poll" : "lost");
       if (own && ctx.response.status === 200) { last = Date.now(); show(); }
     });

@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from infra.dead_letters.reading import KEPT
+from infra.errors import InvalidRequest
 from infra.local.directory.journal import Journal
 from infra.local.engine.attention_queue import PUT_BACK
-
-KEPT = 14 * 86_400.0
-"""Retention of a closed dead letter in seconds: the longest that SQS has for a message."""
 
 SCHEMA = """
 create table if not exists closed_letters (
@@ -64,6 +63,10 @@ _OUT = "delete from messages where id = ? and queue is not null"
 # ``queue is not null`` is always true. It makes this statement differ from other deletions: a batch
 # runs statements in the order of their first rows, and this one must follow `_CLOSE`.
 _FORGET = "delete from closed_letters where id = ?"
+_LAST_DISCARD = (
+    "select who, json_extract(detail, '$.job') as job from letter_log"
+    " where letter = ? and what = 'DISCARDED' order by id desc limit 1"
+)
 _LOG = "insert into letter_log (letter, at, who, what, detail) values (?, ?, ?, ?, ?)"
 
 
@@ -93,6 +96,14 @@ class DeadLetterRows:
         """Close a dead letter as discarded."""
         self.journal.batch.add(_CLOSE, "DISCARDED", None, None, reason, now, letter)
         self.journal.batch.add(_OUT, letter)
+
+    def require_discarded_by(self, letter: int, job: int) -> None:
+        """Raise InvalidRequest unless a job was the last to discard a dead letter."""
+        row = self.journal.database.row(_LAST_DISCARD, letter)
+        if row is not None and row["job"] != job:
+            by = row["who"] if row["job"] is None else f"job {row['job']}"
+            problem = f"dead letter {letter} was restored, and discarded again by {by}"
+            raise InvalidRequest("ValidationException", problem)
 
     def expired(self, queue: str, before: float, now: float) -> None:
         """Close the dead letters of a queue that are past its retention."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from infra.dead_letters.edit import event_in, require_contract, with_event
-from infra.dead_letters.reading import letters
+from infra.dead_letters.reading import PLATFORM, letters
 from infra.errors import InvalidRequest, Refusal
 from infra.local.engine.attention_queue import INDEX, open_letter
 from infra.local.engine.backlog import NEVER
@@ -31,9 +31,6 @@ POLL_INTERVAL = 0.2
 
 PENDING_PER_SECOND = 20_000.0
 """Pending dead letters that make the interval between two polls one second longer."""
-
-PLATFORM = "orderflow"
-"""The name in a dead letter's log for steps that no operator requested."""
 
 
 class DeadLetters(Component):
@@ -196,9 +193,18 @@ class DeadLetters(Component):
         return [self._answered(letters_by_id.get(number), number, drop) for number in numbers]
 
     def restore(
-        self, ids: Sequence[int], who: str, now: float, *, job: int | None = None
+        self,
+        ids: Sequence[int],
+        who: str,
+        now: float,
+        *,
+        job: int | None = None,
+        undoes: int | None = None,
     ) -> list[Answer]:
-        """Reopen discarded and expired dead letters under their own ids."""
+        """Reopen discarded and expired dead letters under their own ids.
+
+        With ``undoes``, only those that this job was the last to discard.
+        """
         rows = self.journal.database.rows(
             "select * from closed_letters where id in (select value from json_each(?))"
             " and state in ('DISCARDED', 'EXPIRED')",
@@ -210,6 +216,8 @@ class DeadLetters(Component):
 
         def put_back(letter: Mapping[str, Any]) -> Answer:
             row, attributes = letter["row"], parse(letter["row"]["attributes"])
+            if undoes is not None:
+                self.rows.require_discarded_by(row["id"], undoes)
             attributes.setdefault("SINCE", timestamp(row["sent_at"]))
             self.rows.put_back(row, attributes, now, now)
             self.rows.log(row["id"], who, "RESTORED", now, **_of_job(job))
@@ -292,11 +300,14 @@ class DeadLetters(Component):
         about = {"id": number, "queue": fields.get("queue"), "order_id": fields.get("order_id")}
         if letter is None or number in self._handled:
             return about | {"state": "refused", "message": self._closed_because(number)}
-        mark = len(self.journal.batch.added)
+        undo = self.parts.executions.boundary.undo
+        mark, done = len(self.journal.batch.added), len(undo)
         try:
             answer = act(letter)
         except InvalidRequest as error:
             self.journal.batch.rewind(mark)
+            while len(undo) > done:
+                undo.pop()()
             return about | {"state": "refused", "message": str(error)}
         self._handled.add(number)
         self.journal.batch.durable = True

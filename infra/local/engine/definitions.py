@@ -5,10 +5,10 @@ from hashlib import sha256
 
 from infra.asl import Machine
 from infra.local.directory.journal import Journal
-from infra.local.engine.integrations import KNOWN
 from infra.local.template.loader import read_yaml
 from infra.local.template.resources import compiled
 from infra.local.template.stack import StateMachine
+from infra.local.template.task_parameters import PARAMETERS
 
 
 class Definitions:
@@ -31,7 +31,7 @@ class Definitions:
             assert row is not None
             place = f"definition {definition}"
             body = read_yaml(row[0], place)
-            machine = self.compiled[definition] = compiled(body, name, place, KNOWN)
+            machine = self.compiled[definition] = compiled(body, name, place, PARAMETERS)
         return machine
 
     def _add(self, machine: StateMachine) -> str:

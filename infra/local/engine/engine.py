@@ -120,7 +120,9 @@ class Engine:
     def _add_components(self, directory: DataDirectory, markers: Markers) -> None:
         profile, parts = self.profile, (self.journal, self.calls.invoke, self.boundary)
         self.queues = Queues(self.stack, *parts)
-        self.quarantined_orders = QuarantinedOrders(self.journal, self.queues.send, profile)
+        self.quarantined_orders = QuarantinedOrders(
+            self.journal, self.queues.send, profile, self.boundary.undo
+        )
         self.executions = Executions(
             self.stack,
             *parts,
@@ -131,7 +133,7 @@ class Engine:
         self.measures = Measures(self.journal, self.stack, profile)
         self.bus = Bus(self.stack, self.journal, self.boundary, self.queues.send, self.measures)
         self.parts = EngineParts(self.stack, self.queues, self.bus, self.executions)
-        for target in TARGETS.values():
+        for target in TARGETS:
             self.bus.rule_targets[target.kind] = target(self.parts)
         for kind in OUTSIDE:
             self.bus.rule_targets[kind] = OutsideTarget()

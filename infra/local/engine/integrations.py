@@ -1,7 +1,7 @@
 """The integrations that a workflow's tasks may call: each is a class, and a row of `INTEGRATIONS`.
 
-To add an integration, write a class with `check` and `call`, and add it to `INTEGRATIONS`. The
-workflow compiler gets the names from `KNOWN`.
+To add an integration, write a class with `check` and `call`, add it to `INTEGRATIONS`, and add its
+parameters to `infra.local.template.task_parameters`, which the workflow compiler reads.
 """
 
 import json
@@ -14,7 +14,7 @@ from infra.errors import InvalidRequest
 from infra.local.engine.error_boundary import Expected
 from infra.local.engine.execution_request import check_name, read_input
 from infra.local.engine.services import EngineServices
-from infra.local.engine.task_parameters import PARAMETERS, free_parameters, refused_value
+from infra.local.template.task_parameters import free_parameters, refused_value
 from kernel import json_text
 
 if TYPE_CHECKING:
@@ -309,5 +309,3 @@ INTEGRATIONS: tuple[type[TaskIntegration], ...] = (
     PutEvents,
     StartExecution,
 )
-KNOWN = {integration.name: PARAMETERS[integration.name] for integration in INTEGRATIONS}
-"""All integrations with their parameters, for the workflow compiler."""

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from infra.dead_letters.reading import UNDONE_BY
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine import operator_actions
@@ -61,17 +62,15 @@ _NEXT = (
     " order by letter limit ?"
 )
 _REFUSE = "update letter_job_members set problem = ? where job = ? and letter = ?"
-_QUARANTINE = (
-    "update letter_job_members set problem = ? where letter = ? and job in"
-    " (select id from letter_jobs where state in ('RUNNING', 'PAUSED'))"
+_AHEAD = (
+    "select 1 from letter_job_members where job = ? and letter = ? and letter > ?"
+    " and problem is null"
 )
 _DISCARDED_BY = (
     "select letter from letter_job_members where job = ? and letter <= ? and problem is null"
     " and letter not in (select letter from letter_jobs join letter_job_members on job = id"
     " where undoes = ? and letter <= position and problem is null) order by letter"
 )
-UNDONE_BY = "select id from letter_jobs where undoes = ? and state <> 'CANCELLED'"
-"""The job that undoes another: after a cancelled one, the rest can be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +120,17 @@ class LetterJobs(PacedJobs[int, Job]):
         super().__init__(letters.journal, boundary)
         self.letters = letters
         self._new: set[int] = set()  # started in this turn; their rows are in no table yet
+        self._quarantined: dict[int, str] = {}  # before `resume` has loaded the jobs
 
     def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002 - of the protocol
-        """Load the jobs that have not ended."""
+        """Load the jobs that have not ended, without the quarantined dead letters."""
         query = "select * from letter_jobs where state in (?, ?)"
         for row in self.journal.database.rows(query, RUNNING, PAUSED):
             fields = {name: row[name] for name in _FIELDS}
             self.active[row["id"]] = Job(**fields, since=now, before=row["handled"])
+        for letter, reason in self._quarantined.items():
+            self._leave_out(letter, reason, now)
+        self._quarantined.clear()
 
     def start(self, wanted: Wanted, now: float) -> int:
         """Start a job, and record it once as an operator's action; return its number.
@@ -166,7 +169,8 @@ class LetterJobs(PacedJobs[int, Job]):
     def undo(self, number: int, who: str, now: float) -> int:
         """Start a job that restores the dead letters that an ended job has discarded.
 
-        Those that a cancelled undo has restored are left out.
+        Those that a cancelled undo has restored are left out. The job refuses those that somebody
+        has restored and discarded again: their discard is another one.
 
         Raises
         ------
@@ -252,7 +256,8 @@ class LetterJobs(PacedJobs[int, Job]):
         if job.action == DISCARD:
             return self.letters.discard([letter], job.reason, job.who, now, job=job.id)
         if job.action == RESTORE:
-            return self.letters.restore([letter], job.who, now, job=job.id)
+            undoes = job.undoes
+            return self.letters.restore([letter], job.who, now, job=job.id, undoes=undoes)
         if job.prepared is None or letter > job.prepared_to:
             rows = self.journal.database.rows(_NEXT, job.id, job.position, AHEAD)
             ids = [each["letter"] for each in rows]
@@ -263,9 +268,23 @@ class LetterJobs(PacedJobs[int, Job]):
         self.journal.batch.add(_REFUSE, why[:1_000], job.id, letter)
         job.refused += 1
 
-    def quarantine(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
-        """Leave a dead letter that ended the process twice out of the jobs."""
-        self.journal.batch.add(_QUARANTINE, reason, number)
+    def quarantine(self, number: int, reason: str, now: float) -> None:
+        """Leave a dead letter that ended the process twice out of the jobs.
+
+        The jobs that have not handled it count it as refused. A recovery quarantines before it
+        resumes, so `resume` does the same for the jobs that it loads.
+        """
+        self._quarantined[number] = reason
+        self._leave_out(number, reason, now)
+
+    def _leave_out(self, letter: int, reason: str, now: float) -> None:
+        database = self.journal.database
+        for job in self.active.values():
+            if database.row(_AHEAD, job.id, letter, job.position) is not None:
+                self._refused(job, letter, reason)
+                job.handled += 1
+                job.before += 1
+                self.save(job, now)
 
     def forget(self, now: float) -> None:
         """Delete the jobs that ended long ago, with their lists of dead letters."""

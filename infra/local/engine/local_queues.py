@@ -25,9 +25,7 @@ _TRIM = (
 class LocalQueueTarget:
     """A local queue as a rule target: the event becomes a message."""
 
-    service: ClassVar[str] = "local"
     kind: ClassVar[str] = "local_queue"
-    resources: ClassVar[str] = "local"
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

@@ -21,6 +21,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from infra.local.directory.measure_buckets import BOUNDS, COUNTED
+
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
@@ -37,17 +39,6 @@ KEPT = 2 * 86_400
 
 BEFORE = 0
 """The minute of all sums that are older than `KEPT`."""
-
-BOUNDS = tuple(
-    float(f"{digit}e{exponent}") for exponent in range(-3, 6) for digit in (1, 1.5, 2, 3, 5, 7)
-)
-"""Upper bounds of a histogram's buckets, in seconds: from a millisecond to 8 days."""
-
-UNBOUNDED = len(BOUNDS)
-"""The bucket of a value above every bound."""
-
-COUNTED = -1
-"""The bucket of a count without a latency."""
 
 OTHER = "other"
 """The label of all values beyond the known ones."""

@@ -56,18 +56,5 @@ def end_in(batch: WriteBatch, number: int, after: Mapping[str, Any], result: str
     )
 
 
-def of_subject(database: Database, subject: str) -> list[dict[str, Any]]:
-    """Return the actions on a subject, the oldest first."""
-    rows = database.rows("select * from operator_actions where subject = ? order by id", subject)
-    return [
-        {
-            **dict(row),
-            "before": json_text.parse(row["before"]),
-            "after": json_text.parse(row["after"]),
-        }
-        for row in rows
-    ]
-
-
 def _text(value: Mapping[str, Any]) -> str:
     return json_text.write(value).decode()

@@ -56,9 +56,7 @@ class Sending(NamedTuple):
 class OutsideTarget:
     """A rule target whose deliveries `OutsideTargets` sends (see `infra.local.engine.targets`)."""
 
-    service: ClassVar[str] = "local"
     kind: ClassVar[str] = HTTP
-    resources: ClassVar[str] = "local"
 
     def room(self) -> int:
         """Return 0: the bus makes none of these deliveries itself."""

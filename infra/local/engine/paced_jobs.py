@@ -39,11 +39,15 @@ class PacedJob:
     next_at: float = 0.0
 
     def room(self, most: int, now: float) -> int:
-        """Return how many items are due now, at most ``most``."""
+        """Return how many items of a due job are due now, from 1 to ``most``.
+
+        The rounded time `next_at` may be just before the item's own, so one is due in any case: a
+        job without room would be due again at once, at the same time.
+        """
         if self.rate is None:
             return most
         allowed = int((now - self.since) * self.rate) + 1
-        return max(0, min(most, allowed - (self.handled - self.before)))
+        return max(1, min(most, allowed - (self.handled - self.before)))
 
     def wait(self, now: float) -> None:
         """Set when the next item is due."""
@@ -115,15 +119,17 @@ class PacedJobs(Component, Generic[Key, Job]):
         state = self.state_of_ended(key) if job is None else job.state
         if job is None or state not in states:
             raise InvalidRequest("IllegalStatusException", self.refusal(key, state))
-        self.boundary.undo.append(partial(self._restore, key, job, job.state, job.next_at))
+        before = (job.state, job.next_at, job.since, job.before)
+        self.boundary.undo.append(partial(self._restore, key, job, before))
         job.state, job.next_at = states[state], now
         job.since, job.before = now, job.handled
         self.save(job, now)
         self.journal.batch.durable = True
         return job.state
 
-    def _restore(self, key: Key, job: Job, state: str, next_at: float) -> None:
-        job.state, job.next_at = state, next_at
+    def _restore(self, key: Key, job: Job, before: tuple[str, float, float, int]) -> None:
+        """Undo a change of a job whose request has failed."""
+        job.state, job.next_at, job.since, job.before = before
         self.active[key] = job
 
     def next_due(self) -> float:

@@ -6,6 +6,7 @@ letter has the reason, and only its redrive starts the order again.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from infra.local.directory.journal import Journal
@@ -29,10 +30,16 @@ Send = Callable[[str, str, Mapping[str, str], float], object]
 
 
 class QuarantinedOrders:
-    """The orders that one engine holds (see the module)."""
+    """The orders that one engine holds (see the module).
 
-    def __init__(self, journal: Journal, send: Send, profile: Profile) -> None:
+    ``undo`` gets the functions that roll changes back in memory, as of any failed item.
+    """
+
+    def __init__(
+        self, journal: Journal, send: Send, profile: Profile, undo: list[Callable[[], object]]
+    ) -> None:
         self.journal = journal
+        self.undo = undo
         self.send = send
         self.profile = profile
         rows = journal.database.rows("select order_id, failures, held from quarantined_orders")
@@ -46,6 +53,7 @@ class QuarantinedOrders:
     def hold(self, order_id: str | None, reason: str, now: float) -> None:
         """Hold an order that has a dead letter already."""
         if order_id is not None:
+            self._can_undo(order_id)
             self._failures.setdefault(order_id, 0)
             self._held.add(order_id)
             self.journal.batch.add(_NOTE, order_id, 1, reason, now)
@@ -66,6 +74,7 @@ class QuarantinedOrders:
         final : bool
             Whether the order is held at once.
         """
+        self._can_undo(order_id)
         failures = self._failures[order_id] = self._failures.get(order_id, 0) + 1
         hold = order_id not in self._held and (final or failures >= FAILURES)
         self.journal.batch.add(_NOTE, order_id, int(hold), reason, now)
@@ -75,9 +84,23 @@ class QuarantinedOrders:
 
     def release(self, order_id: str | None) -> None:
         """Allow runs of an order again: an operator redrives it."""
-        if order_id is not None and self._failures.pop(order_id, None) is not None:
+        if order_id is not None and order_id in self._failures:
+            self._can_undo(order_id)
+            del self._failures[order_id]
             self._held.discard(order_id)
             self.journal.batch.add("delete from quarantined_orders where order_id = ?", order_id)
+
+    def _can_undo(self, order_id: str) -> None:
+        failures, held = self._failures.get(order_id), order_id in self._held
+        self.undo.append(partial(self._restore, order_id, failures, held=held))
+
+    def _restore(self, order_id: str, failures: int | None, *, held: bool) -> None:
+        """Undo a change of an order whose item has failed."""
+        if failures is None:
+            self._failures.pop(order_id, None)
+        else:
+            self._failures[order_id] = failures
+        (self._held.add if held else self._held.discard)(order_id)
 
     def _send_dead_letter(self, order_id: str, run_input: Any, reason: str, now: float) -> None:
         """Send the dead letter of a held order, in the form of the queue's other dead letters."""

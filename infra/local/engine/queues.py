@@ -7,12 +7,12 @@ from hashlib import md5
 from typing import Any
 from uuid import NAMESPACE_OID
 
+from infra.dead_letters.batch_failures import failure_reasons
 from infra.dead_letters.reason import UNTOLD
 from infra.local.directory.crash_marker import Kind
 from infra.local.directory.journal import Journal
 from infra.local.engine.attention_queue import merged
 from infra.local.engine.backlog import Backlog
-from infra.local.engine.batch_failures import failure_reasons
 from infra.local.engine.component import Component
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.error_boundary import Boundary, described

@@ -88,8 +88,9 @@ class Replays(PacedJobs[str, Replay]):
         self.bus = bus
         self._left_out: set[int] = set()
 
-    def resume(self, suspects: Suspects, now: float) -> None:  # noqa: ARG002 - of the protocol
-        """Load the replays that have not ended."""
+    def resume(self, suspects: Suspects, now: float) -> None:
+        """Load the replays that have not ended, and the events that are left out for a day."""
+        self._left_out |= suspects.quarantined
         rows = self.journal.database.rows(
             "select * from replays where state in (?, ?)", RUNNING, PAUSED
         )
@@ -236,7 +237,7 @@ class Replays(PacedJobs[str, Replay]):
         self.bus.deliver_matching(row["seq"], rules, envelope, now, name)
 
     def quarantine(self, number: int, reason: str, now: float) -> None:  # noqa: ARG002
-        """Leave an event that ended the process twice out of the replays."""
+        """Leave an event that ended the process twice out of the replays; the journal keeps it."""
         self._left_out.add(number)
 
     def save(self, job: Replay, now: float) -> None:

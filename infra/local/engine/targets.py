@@ -1,8 +1,8 @@
 """The kinds of rule targets: each is a class, and a row of `TARGETS`.
 
-To add a kind, write a class with `room` and `deliver`, and add it to `TARGETS`. The template's
-reader gets the table from `infra.local.stack_loader`. `infra.local.engine.bus.Bus` retries refused
-events and sends them to dead-letter queues.
+To add a kind, write a class with `room` and `deliver`, add it to `TARGETS`, and add the resource
+that a target's ARN names to `infra.local.stack_loader`. `infra.local.engine.bus.Bus` retries
+refused events and sends them to dead-letter queues.
 """
 
 from dataclasses import dataclass
@@ -45,15 +45,9 @@ class DeliveryError(Expected):
 
 
 class RuleTarget(Protocol):
-    """A kind of rule target.
+    """A kind of rule target; ``kind`` is the target's kind in the stack."""
 
-    ``service`` is the service in a target's ARN, ``kind`` the target's kind in the stack, and
-    ``resources`` the kind of resource that the ARN names (see `Stack.named`).
-    """
-
-    service: ClassVar[str]
     kind: ClassVar[str]
-    resources: ClassVar[str]
 
     def room(self) -> int:
         """Return how many more events the target takes now; the others wait in the journal."""
@@ -71,9 +65,7 @@ class RuleTarget(Protocol):
 class QueueTarget:
     """A queue target: the event becomes a message."""
 
-    service: ClassVar[str] = "sqs"
     kind: ClassVar[str] = "queue"
-    resources: ClassVar[str] = "queues"
 
     def __init__(self, parts: EngineServices) -> None:
         self._queues = parts.queues
@@ -90,9 +82,7 @@ class QueueTarget:
 class MachineTarget:
     """A state machine target: the event starts an execution."""
 
-    service: ClassVar[str] = "states"
     kind: ClassVar[str] = "machine"
-    resources: ClassVar[str] = "state_machines"
 
     def __init__(self, parts: EngineServices) -> None:
         self._executions = parts.executions
@@ -113,9 +103,7 @@ class MachineTarget:
 class StreamTarget:
     """A Firehose target: its deliveries stay in the journal until the stream has written them."""
 
-    service: ClassVar[str] = "firehose"
     kind: ClassVar[str] = "stream"
-    resources: ClassVar[str] = "streams"
 
     def __init__(self, parts: EngineServices) -> None:
         pass
@@ -129,5 +117,5 @@ class StreamTarget:
         raise DeliveryError("INTERNAL", f"{target.name} reads its deliveries itself")
 
 
-TARGETS = {target.service: target for target in (QueueTarget, MachineTarget, StreamTarget)}
-"""The kinds of targets, by the service in a target's ARN."""
+TARGETS = (QueueTarget, MachineTarget, StreamTarget)
+"""The kinds of targets of the template's rules."""

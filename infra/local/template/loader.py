@@ -71,6 +71,8 @@ class Template:
     identify : callable
         ``(logical id, resource) -> attributes``; the attribute ``Ref`` is the value of ``!Ref``. An
         attribute may itself be a reference.
+
+    A resource whose condition does not hold is not in ``resources``.
     """
 
     def __init__(
@@ -97,7 +99,6 @@ class Template:
         self.parameters: Mapping[str, Mapping[str, Any]] = body.get("Parameters", {})
         self.outputs: Mapping[str, Mapping[str, Any]] = body.get("Outputs", {})
         self.globals: Mapping[str, Any] = body.get("Globals", {})
-        self.resources: Mapping[str, Mapping[str, Any]] = body["Resources"]
         self._parameters = self._parameter_values(body.get("Parameters", {}), parameters)
         self._functions: Mapping[str, Callable[[Any, str], Any]] = {
             "Ref": self._ref,
@@ -107,7 +108,14 @@ class Template:
             "Fn::FindInMap": self._mapped,
         }
         self._conditions = Conditions(body.get("Conditions", {}), self.resolve)
-        self._attributes: dict[str, Mapping[str, Any]] = {
+        self._attributes: dict[str, Mapping[str, Any]] = {}  # a condition refers to no resource
+        self.resources: Mapping[str, Mapping[str, Any]] = {
+            name: resource
+            for name, resource in body["Resources"].items()
+            if "Condition" not in resource
+            or self._conditions.holds(resource["Condition"], f"Resources.{name}.Condition")
+        }
+        self._attributes = {
             name: identify(name, self._outline(resource))
             for name, resource in self.resources.items()
         }
@@ -194,6 +202,8 @@ class Template:
         """Return a resource whose name, if any, is resolved from parameters alone."""
         properties = dict(resource.get("Properties", {}))
         for key in ("Name", "QueueName", "FunctionName"):
+            if key == "FunctionName" and resource.get("Type") != "AWS::Serverless::Function":
+                continue  # a permission names the function that it is about
             if isinstance(properties.get(key), Mapping):
                 properties[key] = self.resolve(properties[key], key)
         return {**resource, "Properties": properties}

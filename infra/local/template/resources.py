@@ -15,8 +15,10 @@ run                                 ``AWS::Serverless::Function`` (events ``SQS`
                                     ``AWS::StepFunctions::StateMachineVersion`` are other names of
                                     their state machine
 inert (known and skipped)           permissions (``AWS::IAM::Role``, policies of queues, buckets and
-                                    user pools), logs, traces, alarms, and resources that only
-                                    Athena reads: see `INERT`
+                                    user pools), logs, traces, alarms, resources that only
+                                    Athena reads, and the hosted console's API: see `INERT`
+not in the stack                    a resource whose condition does not hold; a resource of the
+                                    first kind whose condition holds is refused
 everything else                     refused, by name
 ==================================  =========================================================
 """
@@ -63,6 +65,10 @@ NAMES = {  # resource type: path of the property with the resource that it is an
 }
 INERT = frozenset(
     {
+        "AWS::ApiGatewayV2::Api",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::ApiGatewayV2::Stage",
         "AWS::Athena::NamedQuery",
         "AWS::Athena::WorkGroup",
         "AWS::CloudWatch::Alarm",
@@ -70,9 +76,11 @@ INERT = frozenset(
         "AWS::Cognito::UserPool",
         "AWS::Cognito::UserPoolClient",
         "AWS::Cognito::UserPoolDomain",
+        "AWS::Cognito::UserPoolGroup",
         "AWS::Cognito::UserPoolResourceServer",
         "AWS::Glue::Database",
         "AWS::IAM::Role",
+        "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::Logs::LogStream",
         "AWS::Logs::MetricFilter",
@@ -104,8 +112,6 @@ def identify(logical_id: str, resource: Mapping[str, Any]) -> Mapping[str, Any]:
             f"Resources.{logical_id}", f"resource type {kind} is not supported on one machine"
         )
     service, prefix = RUN.get(kind, (kind.split("::")[1].lower(), ""))
-    if kind in RUN and "Condition" in resource:
-        raise TemplateError(f"Resources.{logical_id}.Condition", "is not supported on one machine")
     properties = resource["Properties"]
     name = next(
         (properties[key] for key in ("Name", "QueueName", "FunctionName") if key in properties),
@@ -148,6 +154,10 @@ def load(
         It is malformed, or something in it does not exist or is not supported.
     """
     template = Template(path, parameters, identify)
+    for name, resource in template.resources.items():
+        if resource["Type"] in RUN and "Condition" in resource:
+            problem = "is met, which is not supported on one machine"
+            raise TemplateError(f"Resources.{name}.Condition", problem)
     stack = Stack()
     try:
         read_functions(template, stack, local_value)

@@ -228,7 +228,7 @@ class Supported:
     Parameters
     ----------
     targets : Mapping[str, TargetKind]
-        The kinds of rule targets, by the service in a target's ARN.
+        The kinds of rule targets, by the service in a target's ARN (its third part).
     integrations : Collection[str]
         The names of the task integrations.
     """

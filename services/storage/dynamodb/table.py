@@ -285,6 +285,12 @@ class Table:
         """Delete an item."""
         self._call("delete_item", Key={"pk": to_attribute(pk), "sk": to_attribute(sk)})
 
+    def take(self, pk: str, sk: str) -> Item | None:
+        """Delete an item and return it, or ``None``; of several callers one gets it."""
+        key = {"pk": to_attribute(pk), "sk": to_attribute(sk)}
+        item = self._call("delete_item", Key=key, ReturnValues="ALL_OLD").get("Attributes")
+        return from_item(item) if item else None
+
     def _retry_conflicts(self, request: Callable[[], Any]) -> Any:
         """Send a write; retry it with backoff while it conflicts with a transaction."""
         for attempt in range(CONTENTION_RETRIES):

@@ -4,7 +4,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from infra.console.stack.cache import MOST, Cache
+from infra.console.stack.cache import MOST, SLOWEST, Cache
 
 
 class Clock:
@@ -49,6 +49,27 @@ def test_a_value_read_before_an_action_is_not_kept_after_it() -> None:
 
     assert kept.get("a", 10, read_while_an_action_ends) == "before the action"
     assert kept.get("a", 10, lambda: "after it") == "after it"
+
+
+def test_a_value_whose_making_was_interrupted_by_a_stop_of_the_process_is_not_kept() -> None:
+    clock = Clock()
+    kept = Cache(clock)
+
+    def read_while_the_process_is_stopped() -> str:
+        clock.now += SLOWEST + 1
+        return "before the stop"
+
+    assert kept.get("a", 600, read_while_the_process_is_stopped) == "before the stop"
+    assert kept.get("a", 600, lambda: "after it") == "after it"
+
+
+def test_a_clock_that_is_set_back_keeps_no_value_for_longer() -> None:
+    clock = Clock()
+    clock.now = 1_000.0
+    kept = Cache(clock)
+    kept.get("a", 10, lambda: 1)
+    clock.now = 500.0
+    assert kept.get("a", 10, lambda: 2) == 2
 
 
 def test_of_several_threads_one_makes_the_value() -> None:

@@ -15,7 +15,7 @@ from infra.cost.monthly import CUSTOM_METRICS, FAILURE_REASONS, fixed, kept
 from infra.cost.prices import PRICES
 from infra.cost.usage import Usage
 from infra.deployed.spending import Spending
-from infra.local.platform import TEMPLATE
+from infra.local.template.project import TEMPLATE
 
 STEPS = ("ValidateOrder", "CheckInventory", "ProcessPayment", "UpdateInventory", "CreateShipment")
 ONE_ORDER = Usage(

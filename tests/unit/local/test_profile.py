@@ -8,8 +8,9 @@ import pytest
 
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import ORDERFLOW, RECONCILER, order_id_in
-from infra.local.platform import TEMPLATE, platform, stack_of
+from infra.local.platform import platform, stack_of
 from infra.local.template.errors import TemplateError
+from infra.local.template.project import TEMPLATE
 
 
 def test_the_shipped_template_has_the_resources_of_the_profile(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.platform import TEMPLATE
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE
 from kernel.errors import InvalidSettings
 from kernel.order_record import Line, OrderRecord
 from lambda_support import aws

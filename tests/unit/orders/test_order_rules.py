@@ -149,6 +149,8 @@ CAUSE = json.dumps({"errorType": "CarrierError", "errorMessage": "no van"})
         ({"Error": "States.Timeout", "Cause": "too slow"}, "States.Timeout", "too slow"),
         ({"Error": "States.Timeout"}, "States.Timeout", ""),
         ({"Error": "Odd", "Cause": "[1]"}, "Odd", "[1]"),
+        ({"Error": "Odd", "Cause": '{"errorMessage": "\\ud800"}'}, "Odd", "?"),
+        ({"Error": "Odd", "Cause": "[" * 9_000}, "Odd", "[" * 9_000),
         ({"Error": "Odd", "Cause": '{"other": 1}'}, "Odd", '{"other": 1}'),
         (None, "Unknown", "the workflow gave no reason"),
         ("text", "Unknown", "the workflow gave no reason"),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.local.platform import TEMPLATE
+from infra.local.template.project import TEMPLATE
 from tests.rehearsal.template import adapted, parameters, read, reason, references
 
 DEFINITIONS = {
@@ -65,3 +65,18 @@ def test_the_original_template_is_not_changed() -> None:
     adapted(template, "s3://packages/package", DEFINITIONS)
     assert "Architectures" in template["Globals"]["Function"]
     assert template["Globals"]["Function"].get("CodeUri") != "s3://packages/package"
+
+
+def test_the_console_has_a_package_of_its_own() -> None:
+    own = read(TEMPLATE)["Resources"]["ConsoleFunction"]["Properties"]["CodeUri"]
+    body, _ = adapted(
+        read(TEMPLATE), "s3://packages/package", {**DEFINITIONS, own: "s3://packages/console"}
+    )
+    codes = {
+        name: resource["Properties"].get("CodeUri")
+        for name, resource in body["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    assert codes.pop("ConsoleFunction") == "s3://packages/console"
+    assert set(codes.values()) == {None}
+    assert body["Globals"]["Function"]["CodeUri"] == "s3://packages/package"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.platform import ROOT
+from infra.local.template.project import ROOT
 from infra.local.workers.account import NEW_ACCOUNT, parse_limits
 from tests.e2e.scenarios import SITUATIONS
 from tests.fakes.completing import completing

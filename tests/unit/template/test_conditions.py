@@ -26,6 +26,7 @@ Conditions:
   Unknown: {Fn::Contains: [[a], a]}
 Resources:
   Thing: {Type: Any, Properties: {}}
+  Lock: {Type: Any, Condition: Lasting, Properties: {X: !Ref Thing}}
 """
 
 
@@ -62,6 +63,29 @@ def test_a_condition_chooses(
     tmp_path: Path, condition: str, parameters: dict[str, str], chosen: str
 ) -> None:
     assert choose(tmp_path, condition, **parameters) == chosen
+
+
+@pytest.mark.parametrize(("stage", "resources"), [("dev", {"Thing"}), ("prod", {"Thing", "Lock"})])
+def test_a_resource_is_in_the_stack_if_its_condition_holds(
+    tmp_path: Path, stage: str, resources: set[str]
+) -> None:
+    found = template(tmp_path, Stage=stage)
+    assert set(found.resources) == resources
+    assert {name for name, _ in found.of_type("Any")} == resources
+
+
+def test_a_reference_to_a_resource_that_is_not_in_the_stack_is_refused(tmp_path: Path) -> None:
+    found = template(tmp_path)
+    assert found.resolve({"Fn::If": ["Lasting", {"Ref": "Lock"}, "none"]}, "Here") == "none"
+    with pytest.raises(TemplateError, match="Here: refers to 'Lock', which the template does not"):
+        found.resolve({"Ref": "Lock"}, "Here")
+
+
+def test_a_resource_whose_condition_does_not_exist_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text("Resources: {Thing: {Type: Any, Condition: Nothing}}")
+    with pytest.raises(TemplateError, match=r"^Resources\.Thing\.Condition: refers to the cond"):
+        Template(path, {}, lambda *_: {})
 
 
 def test_a_chosen_value_is_resolved_and_the_other_one_is_not(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Cors, Stack
 from tests.fakes.runtime import ONE_STEP, WAITS
 from tests.fakes.runtime import TEMPLATE as SMALL

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import profile_of
-from infra.local.platform import TEMPLATE as SHIPPED
+from infra.local.platform import stack_of
 from infra.local.stack_loader import load
 from infra.local.template.errors import TemplateError
 from infra.local.template.loader import Template
+from infra.local.template.project import TEMPLATE as SHIPPED
 from infra.local.template.stack import Stack
 from tests.fakes.runtime import ONE_STEP, TEMPLATE, WAITS, flow, task
 
@@ -397,17 +399,46 @@ def rule(**properties: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("resource", "problem"),
     [
-        ({"Type": "AWS::SQS::Queue", "Condition": "IsProd"}, "Condition"),
         (rule(EventBusName="another-bus"), "another-bus"),
         (rule(EventBusName=None), "EventBusName"),
         (rule(Targets=rule()["Properties"]["Targets"] * 2), "Targets[1]"),
     ],
-    ids=["a condition", "a rule of another bus", "a rule of the default bus", "a target id twice"],
+    ids=["a rule of another bus", "a rule of the default bus", "a target id twice"],
 )
 def test_a_resource_that_would_behave_differently_is_refused(
     folder: Path, resource: dict[str, Any], problem: str
 ) -> None:
     assert problem in str(refusal(folder, changed(Extra=resource)))
+
+
+CONDITIONS = """Conditions: {Lasting: !Not [!Equals [!Ref Stage, dev]]}
+Parameters:
+  Stage: {Type: String, Default: dev}
+"""
+
+
+def test_a_conditional_resource_is_left_out_or_refused(folder: Path) -> None:
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {}, "Condition": "Lasting"}
+    path = folder / "template.yaml"
+    path.write_text(changed(Extra=queue).replace("Parameters:\n", CONDITIONS))
+    assert "Extra" not in load(path, {}, same).queues
+    with pytest.raises(TemplateError, match=r"^Resources\.Extra\.Condition: is met, which is not"):
+        load(path, {"Stage": "prod"}, same)
+
+
+def test_one_machine_has_no_hosted_console() -> None:
+    assert "ConsoleFunction" not in load(SHIPPED, {}, same).functions
+    with pytest.raises(TemplateError, match=r"^Resources\.ConsoleFunction\.Condition: is met"):
+        load(SHIPPED, {"Console": "hosted"}, same)
+
+
+def test_one_machine_says_where_its_console_is(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    assert stack_of(directory, parameters={"Console": "off"}).bus
+    with pytest.raises(TemplateError) as refused:
+        stack_of(directory, parameters={"Console": "hosted"})
+    assert refused.value.place == "Parameters.Console"
+    assert "/console/ of `orders serve`. Leave it off" in refused.value.problem
 
 
 def test_a_queue_may_have_its_own_name(folder: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.engine.measures import BOUNDS, UNBOUNDED
+from infra.local.directory.measure_buckets import BOUNDS, UNBOUNDED
 from infra.local.orderflow import is_dead_letter_queue
-from infra.local.platform import TEMPLATE
 from infra.local.stack_loader import load
+from infra.local.template.project import TEMPLATE
 from infra.views.health import Disk, Sink, needs_of_totals, percentile, plural, waits_for
 
 

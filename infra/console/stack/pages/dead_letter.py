@@ -1,5 +1,6 @@
 """One dead letter of a stack: from the last look, or from the records of closed ones."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,7 +10,6 @@ from typing import Any
 from infra.console.page import BadFilter, Redirect, View, Visit, link
 from infra.console.pages import dead_letter as shared
 from infra.console.pages.dead_letter import (
-    MAX_BATCH,
     changes_of_edit,
     checked_event,
     editor,
@@ -17,7 +17,8 @@ from infra.console.pages.dead_letter import (
     sentence,
     tone_of,
 )
-from infra.console.stack.source import StackSource
+from infra.console.stack.sample import Look
+from infra.console.stack.source import StackSource, limits_of
 from infra.dead_letters.edit import NothingToEdit, event_in
 from infra.deployed.dead_letter_records import closed_dead_letter
 from infra.errors import NotFound
@@ -25,16 +26,17 @@ from infra.views.dead_letter import DeadLetter
 from infra.views.foreseen_redrive import NO_WAY_BACK
 from infra.views.personal import masked, masked_change, masked_text
 from kernel.json_text import read, write
+from kernel.timestamps import moment
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,100}")
 AGAIN = "look at the queues again: SQS shows a sample, and an edited dead letter is a new message"
 
 
-def ids_of(text: str) -> list[str]:
+def ids_of(text: str, most: int) -> list[str]:
     """Return the ids of dead letters in a form, each once, or raise `BadFilter`."""
     words = list(dict.fromkeys(text.replace(",", " ").split()))
-    if len(words) > MAX_BATCH:
-        raise BadFilter(f"ids: name at most {MAX_BATCH:,} dead letters in one action")
+    if len(words) > most:
+        raise BadFilter(f"ids: name at most {most:,} dead letters in one action")
     return [id_of(word) for word in words]
 
 
@@ -70,12 +72,18 @@ def find(visit: Visit, source: StackSource) -> DeadLetter:
     number = id_of(visit.path["id"])
     records = source.letters.records
     item = records.find(number)
-    seen = source.sample.find(number)
-    if seen is not None and (item is None or item["state"] == "OPEN"):
+    look = source.sample.look
+    seen = look.find(number) if look else None
+    if look and seen and (item is None or item["state"] == "OPEN" or _is_in_queue(item, look)):
         return replace(seen, history=records.history(number) if item else [])
     if item is not None and item["state"] != "OPEN":
         return replace(closed_dead_letter(item), history=records.history(number))
     raise NotFound(f"dead letter {number} is not among those seen; {AGAIN}")
+
+
+def _is_in_queue(item: Mapping[str, Any], look: Look) -> bool:
+    """Return whether a look came after the record: an action was cut before the deletion."""
+    return moment(str(item["closed"])).timestamp() < look.at
 
 
 def edit(visit: Visit, source: StackSource) -> View:
@@ -86,13 +94,13 @@ def edit(visit: Visit, source: StackSource) -> View:
 
 async def check(visit: Visit, form: Mapping[str, str]) -> View:
     """Show the differences of an edited event, its problems, and the rules that would match."""
-    letter, original = _editable_here(visit)
+    letter, original = await _last_seen(visit)
     return editor(letter, original, form.get("event", ""), checked_event(visit, original, form))
 
 
 async def save(visit: Visit, form: Mapping[str, str]) -> View | Redirect:
     """Save an edited event, and redrive it if the button says so."""
-    letter, original = _editable_here(visit)
+    letter, original = await _last_seen(visit)
     checked = checked_event(visit, original, form)
     if checked.problems:
         return editor(letter, original, form.get("event", ""), checked)
@@ -120,16 +128,17 @@ discard = partial(shared.discard, act=_act)
 
 async def undo(visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Put discarded dead letters back; a look shows them, as new messages."""
-    done = await shared.undo(visit, form, ids_of)
+    named = partial(ids_of, most=limits_of(visit).letters)
+    done = await shared.undo(visit, form, named)
     text = f"{done.notice.rstrip('.')}. Look again to see it."
     return replace(done, to=link("/dead-letters"), notice=text)
 
 
-def _editable_here(visit: Visit) -> tuple[DeadLetter, str]:
-    """Return the dead letter of a form from the last look: no call of AWS."""
+async def _last_seen(visit: Visit) -> tuple[DeadLetter, str]:
+    """Return the dead letter of a form from the last look; no queue is asked."""
     source = visit.source
     assert isinstance(source, StackSource)
-    return _editable(visit, source)
+    return await asyncio.to_thread(_editable, visit, source)
 
 
 def _editable(visit: Visit, source: StackSource) -> tuple[DeadLetter, str]:

@@ -10,10 +10,10 @@ from typing import Any
 
 from infra.console.page import BadFilter, Download, Redirect, View, Visit, link
 from infra.console.pages import dead_letters as shared
-from infra.console.pages.dead_letter import MAX_BATCH, operate, tone_of
+from infra.console.pages.dead_letter import operate, tone_of
 from infra.console.pages.dead_letters import SHOWN
 from infra.console.stack.pages import dead_letter
-from infra.console.stack.source import StackSource
+from infra.console.stack.source import StackSource, limits_of
 from infra.views.closed_letters import ClosedPage
 from infra.views.foreseen_redrive import NO_WAY_BACK, UNKNOWN_ORDER, Foreseen
 from infra.views.letter_groups import LetterFact, OpenLetters, grouped, of_group
@@ -26,15 +26,19 @@ MAX_STATUSES = 100
 
 def _groups(visit: Visit, source: StackSource) -> View:
     """Show the number of dead letters, and those of the last look as groups."""
-    facts = tuple(_facts(source))
-    more = {"look": source.sample.look, "counts": source.letter_counts()}
-    view = shared.groups_of(visit, OpenLetters(facts, len(facts)), more)
+    look = source.sample.look
+    facts = tuple(look.facts() if look else ())
+    found = OpenLetters(facts, len(facts) + (look.omitted if look else 0))
+    more = {"look": look, "counts": source.letter_counts(), "limit": len(facts)}
+    view = shared.groups_of(visit, found, more)
     return replace(view, is_current=False)
 
 
 async def _look(visit: Visit, _: Mapping[str, str]) -> Redirect:
     """Receive the dead letters that SQS shows, and release them."""
-    answer = await visit.source.operate("Console.LookAtDeadLetters", {"at": visit.now})
+    answer = await visit.source.operate(
+        "Console.LookAtDeadLetters", {"at": visit.now, "who": visit.visitor.name}
+    )
     number = answer["number"]
     text = f"SQS has shown {number:,} dead letter{'' if number == 1 else 's'}."
     return Redirect(link("/dead-letters"), text)
@@ -60,7 +64,7 @@ def _group(visit: Visit, source: StackSource) -> View:
         "is_first": not begin,
         "newest": "",
         "cursor": "from",
-        "batch": min(len(members), MAX_BATCH),
+        "batch": min(len(members), source.limits.letters),
     }
     return View("dead_letters/group.html", "Dead letters of one cause", names, is_current=False)
 
@@ -77,7 +81,7 @@ def _preview(visit: Visit, source: StackSource) -> View:
     by, key = shared.by_of(visit.path["by"]), visit.path["key"]
     verb = shared.verb_of(visit.path["verb"])
     members = of_group(_facts(source), by, key)
-    batch = members[:MAX_BATCH]
+    batch = members[: source.limits.letters]
     names = {
         "by": by,
         "key": key,
@@ -117,7 +121,7 @@ def _foreseen(source: StackSource, batch: list[LetterFact]) -> Foreseen:
 async def _act(visit: Visit, form: Mapping[str, str]) -> Redirect:
     """Redrive or discard the dead letters that the preview has shown."""
     verb = shared.verb_of(visit.path["verb"])
-    ids = dead_letter.ids_of(form.get("ids", ""))
+    ids = dead_letter.ids_of(form.get("ids", ""), limits_of(visit).letters)
     back = link("/dead-letters")
     if not ids:
         return Redirect(back, "Nothing was done: the preview named no dead letter.", "bad")
@@ -157,11 +161,15 @@ def _closed(_: Visit, source: StackSource) -> View:
 
 
 def _as_csv(visit: Visit, source: StackSource) -> Download:
-    return shared.csv_of(shared.chosen(visit, _facts(source)))
+    return _saved(source, shared.csv_of(shared.chosen(visit, _facts(source))))
 
 
 def _as_ndjson(visit: Visit, source: StackSource) -> Download:
-    return shared.ndjson_of(shared.chosen(visit, _facts(source)))
+    return _saved(source, shared.ndjson_of(shared.chosen(visit, _facts(source))))
+
+
+def _saved(source: StackSource, file: Download) -> Download:
+    return source.limits.saved(file, f"orders dead-letters list --json{source.options}")
 
 
 PAGE = replace(

@@ -127,12 +127,17 @@ def _all(visit: Visit, source: StackSource) -> list[dict[str, Any]]:
 def _csv(visit: Visit, source: StackSource) -> Download:
     columns = [field.name for field in fields(OrderSummary)]
     body = csv_file(columns, (row.values() for row in _all(visit, source)))
-    return Download("orders.csv", "text/csv; charset=utf-8", body)
+    return _saved(visit, source, Download("orders.csv", "text/csv; charset=utf-8", body))
 
 
 def _ndjson(visit: Visit, source: StackSource) -> Download:
     lines = b"".join(json_text.write(row) + b"\n" for row in _all(visit, source))
-    return Download("orders.ndjson", "application/x-ndjson", lines)
+    return _saved(visit, source, Download("orders.ndjson", "application/x-ndjson", lines))
+
+
+def _saved(visit: Visit, source: StackSource, file: Download) -> Download:
+    command = shared.command_of(shared.filter_of(visit))
+    return source.limits.saved(file, f"{command} --json{source.options}")
 
 
 def _search(visit: Visit, source: StackSource) -> View | Redirect:

@@ -5,6 +5,7 @@ A query costs money when it is started, so no page starts one by itself.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from shlex import quote as shell_quoted
 from typing import Any
 
 from infra.console.csv_file import csv_file
@@ -17,8 +18,8 @@ from infra.queries.pack import PARAMETERS, QueryError, queries
 from infra.queries.warehouse import sql_of
 from infra.views.query_chart import numeric_columns
 
-MAX_FILE = 10_000
-"""Rows of a file: ten requests."""
+MAX_SHOWN_SQL = 300
+"""Characters of a query in a message; a longer one is read from a file."""
 
 
 def _listed(_: Visit, __: StackSource) -> View:
@@ -74,6 +75,7 @@ def _run(visit: Visit, source: StackSource) -> View:
     """Show a query by its id: its state, its rows and its cost."""
     found = source.athena.state(visit.path["id"])
     names: dict[str, Any] = {"run": found, "shown": SHOWN, **_editor(found.sql)}
+    names["most"] = source.limits.rows
     names |= {"columns": [], "rows": [], "numeric": [], "charts": [], "more": False}
     if found.state == "SUCCEEDED":
         columns, rows, more = source.athena.rows(found.id, SHOWN)
@@ -92,8 +94,10 @@ def _file(visit: Visit, source: StackSource) -> Download:
     found = source.athena.state(visit.path["id"])
     if found.state != "SUCCEEDED":
         raise BadFilter(f"query {found.id} is {found.state}, so it has no rows to save")
-    columns, rows, _ = source.athena.rows(found.id, MAX_FILE)
-    return Download("query.csv", "text/csv; charset=utf-8", csv_file(columns, rows))
+    columns, rows, _ = source.athena.rows(found.id, source.limits.rows)
+    file = Download("query.csv", "text/csv; charset=utf-8", csv_file(columns, rows))
+    text = shell_quoted(found.sql) if len(found.sql) <= MAX_SHOWN_SQL else "FILE.sql"
+    return source.limits.saved(file, f"orders query --csv{source.options} {text}")
 
 
 async def _cancel(visit: Visit, _: Mapping[str, str]) -> Redirect:

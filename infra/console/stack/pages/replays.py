@@ -15,7 +15,7 @@ SHOWN = 50
 
 
 def _listed(_: Visit, source: StackSource) -> View:
-    """Show the newest replays of the account's archives."""
+    """Show the newest replays of the archive."""
     found = source.cache.get("replays", LIST_KEPT, source.replays.all)
     return View("replays/list.html", "Replays", {"replays": [*map(_shown, found[::-1][:SHOWN])]})
 

@@ -1,0 +1,1 @@
+"""The console hosted on AWS: sign-in, and what a function cannot keep in memory."""
