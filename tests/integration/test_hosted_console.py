@@ -1,9 +1,11 @@
 """The hosted console: API Gateway's events to its function, on moto and a stand-in user pool."""
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
-from importlib import reload
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +20,7 @@ from infra.console.page import Visitor
 from infra.deployed.stack import DeployedStack
 from infra.deployed.threaded_account import ThreadedAccount
 from infra.errors import AWSError
+from infra.local.template.project import ROOT
 from kernel import clock
 from lambda_support.init_phase import INITIALIZED
 from orders.dynamodb import DynamoOrders
@@ -624,29 +627,34 @@ def test_a_function_that_cannot_begin_says_why_and_tries_again(
     assert browser.get("/console/").status == 303
 
 
-@pytest.mark.parametrize("phase", ["on-demand", ""])
 def test_a_stack_that_cannot_be_read_is_a_message_and_no_logged_error(
-    browser: HostedBrowser,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    phase: str,
+    browser: HostedBrowser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Lambda ends an environment whose init phase raises, without a reason."""
-
     def throttled(*_: object) -> DeployedStack:
         raise AWSError("the stack any: AWS throttles the requests")
 
     with monkeypatch.context() as lambda_:
-        lambda_.setattr("infra.deployed.stack.find", throttled)
-        if phase:
-            lambda_.setenv(INITIALIZED, phase)
-        reload(function)
+        lambda_.setattr(function, "find", throttled)
         failed = browser.get("/console/")
-    reload(function)
 
     assert (failed.status, "AWS throttles the requests" in failed.text) == (502, True), failed.text
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert browser.get("/console/").status == 303
+
+
+def test_the_init_phase_ends_without_an_answer_of_aws(pool: UserPool) -> None:
+    """Lambda ends an environment whose init phase raises, without a reason."""
+    variables = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        INITIALIZED: "on-demand",
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "services"))),
+    }
+    begun = "import infra.console.hosted.function as f; print(f.application.cache_info().misses)"
+    done = subprocess.run(
+        [sys.executable, "-c", begun], env=variables, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
 
 
 def test_a_stack_without_its_bucket_is_a_message(
