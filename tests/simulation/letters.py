@@ -187,8 +187,8 @@ class Letters:
         """Check that a dead letter is where its log says, and nowhere else."""
         state = closed["state"] if closed is not None else "gone"
         found = OPEN if opened is not None else state
-        if opened is not None and opened["queue"] == ATTENTION_QUEUE:
-            return  # the platform asks for attention again
+        if found == OPEN and opened["queue"] == ATTENTION_QUEUE and state == PENDING:
+            return  # the platform has asked for attention again in the turn of the redrive
         if found == EXPIRED:
             self.places[letter] = EXPIRED
             return
