@@ -1,16 +1,19 @@
 """Output of ``orders dead-letters jobs``."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from infra.terminal.output import Table, console
-from infra.views.letter_jobs import LetterJob
 from kernel.clock import timestamp
+
+if TYPE_CHECKING:
+    from infra.views.letter_jobs import LetterJob
 
 SHOWN = 50
 """Jobs, and refused dead letters, of a table; ``--json`` has all."""
 
 
-def show_jobs(jobs: Sequence[LetterJob]) -> None:
+def show_jobs(jobs: "Sequence[LetterJob]") -> None:
     """Print the jobs, the newest first."""
     if not jobs:
         console.print("no job on dead letters in the last 14 days")
@@ -30,7 +33,7 @@ def show_jobs(jobs: Sequence[LetterJob]) -> None:
         console.print(f"the newest {SHOWN} of {len(jobs)}; --json has all")
 
 
-def show_job(job: LetterJob, refused: Sequence[tuple[int, str]]) -> None:
+def show_job(job: "LetterJob", refused: Sequence[tuple[int, str]]) -> None:
     """Print a job, and its refused dead letters with the reasons."""
     table = Table()
     left = job.seconds_left()

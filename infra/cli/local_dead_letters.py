@@ -106,8 +106,8 @@ class LocalDeadLetters:
         """Send an operation to the directory's server or, without one, run it here."""
         address = self.where.served_at()
         if address is not None:
-            told = ask(self.where, address, operation, {**request, "who": self.who})
-            answers: list[Answer] = told["letters"]
+            outcome = ask(self.where, address, operation, {**request, "who": self.who})
+            answers: list[Answer] = outcome["letters"]
             return answers
         self.where.require_database()
         with platform(self.where, clock=Clock(), workers=0) as engine:

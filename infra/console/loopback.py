@@ -66,7 +66,7 @@ class LoopbackConsole:
         self.key = secrets.token_urlsafe(32)
         tokens = Tokens({self.key: Caller(who, frozenset({OPERATE}))})
         self._callers = Callers(tokens, f"orderflow_console_{port}")
-        self._access = Access(port, None, Admission())
+        self._access = Access(port, None, Admission(), f"http://127.0.0.1:{port}")
         readers = StackReaders(source)
         self.console: Console = build(
             source, self._callers, TerminalLog(), Home(PAGES, readers, POLL)

@@ -69,9 +69,15 @@ class Refused(Exception):
 
 
 class Access:
-    """The access control of one server on one port."""
+    """The access control of one server on one port.
 
-    def __init__(self, port: int, cors: Cors | None, admission: Admission) -> None:
+    A server with one name alone has it as its ``address``.
+    """
+
+    def __init__(
+        self, port: int, cors: Cors | None, admission: Admission, address: str = ""
+    ) -> None:
+        self.address = address
         self.names = ServerNames(port, admission.names)
         self.cors = cors
         self.tokens = admission.tokens
@@ -98,10 +104,9 @@ class Access:
             return HTTPStatus.BAD_REQUEST, "ValidationException", detail
         if authority in self.names:
             return None
-        detail = (
-            f"Host {host[:80]!r} is not this server; its names are {self._example()}, and those of"
-            " `orders serve --allowed-host NAME`"
-        )
+        names = f"its names are {self._example()}, and those of `orders serve --allowed-host NAME`"
+        way_out = f"open {self.address}" if self.address else names
+        detail = f"Host {host[:80]!r} is not this server; {way_out}"
         return HTTPStatus.MISDIRECTED_REQUEST, "AccessDeniedException", detail
 
     def check_origin(self, request: Request, *, on_api: bool) -> None:
@@ -177,7 +182,7 @@ class Access:
             raise Refused(HTTPStatus.FORBIDDEN, "AccessDeniedException", detail)
 
     def _example(self) -> str:
-        return f"localhost:{self.names.port}"
+        return self.address.partition("://")[2] or f"localhost:{self.names.port}"
 
 
 def _host_of(target: str) -> tuple[str, ...]:

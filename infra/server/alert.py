@@ -92,10 +92,10 @@ class Alert:
         self._tell = tell
         self._file = file
         self._seen: list[bool] = []
-        self._told: dict[str, Any] = {"ok": True, "at": 0.0}
+        self._sent: dict[str, Any] = {"ok": True, "at": 0.0}
         with suppress(OSError, ValueError, KeyError, TypeError):  # as if no status was reported
             stored = json_text.parse(file.read_bytes())
-            self._told = {"ok": bool(stored["ok"]), "at": float(stored["at"])}
+            self._sent = {"ok": bool(stored["ok"]), "at": float(stored["at"])}
 
     def observe(self, health: Health, now: float) -> bool:
         """Call the target at a change; return whether it was called.
@@ -106,15 +106,15 @@ class Alert:
             The call failed; the next reading tries again.
         """
         self._seen = [*self._seen, health.ok][-CONFIRMED:]
-        changed = len(self._seen) == CONFIRMED and self._seen == [not self._told["ok"]] * CONFIRMED
-        if not changed or now < self._told["at"] + QUIET:
+        changed = len(self._seen) == CONFIRMED and self._seen == [not self._sent["ok"]] * CONFIRMED
+        if not changed or now < self._sent["at"] + QUIET:
             return False
         status = "good" if health.ok else "bad"
         document = {"status": status, "text": text_of(health), **health.to_json()}
         self._tell(status, json_text.write(document))
-        self._told = {"ok": health.ok, "at": now}
+        self._sent = {"ok": health.ok, "at": now}
         written = self._file.with_suffix(".new")
-        written.write_bytes(json_text.write(self._told))
+        written.write_bytes(json_text.write(self._sent))
         written.replace(self._file)
         return True
 

@@ -47,14 +47,14 @@ def _problem(definition: str, kind: str) -> DefinitionError | None:
 
 
 def _diagnostic(problem: DefinitionError) -> Answer:
-    told: Answer = {"severity": "ERROR", "code": problem.code, "message": problem.problem}
-    return {**told, "location": problem.place} if problem.place else told
+    diagnostic: Answer = {"severity": "ERROR", "code": problem.code, "message": problem.problem}
+    return {**diagnostic, "location": problem.place} if problem.place else diagnostic
 
 
 def describe_for_execution(reader: Database, request: Request) -> Answer:
     """Return the state machine of an execution, with the definition of its start.
 
-    The journal has no date of a definition: it is told as that of the execution's start, when it
+    The journal has no date of a definition: it is given as that of the execution's start, when it
     was in use.
     """
     reference = text_of(request, "executionArn")

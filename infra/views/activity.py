@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from shlex import quote
 from typing import Any
 
 from infra.dead_letters.reading import PLATFORM
+from infra.views.action_commands import SHOWN, command_of, command_of_job
 from storage.sqlite.database import Database
 
 PAGE = 50
@@ -19,24 +19,6 @@ PAGE = 50
 
 MAX_LOG_ROWS = 1_000
 """Rows of the dead letters' log that one page reads."""
-
-_CLI = {
-    "cancel": "orders cancel {subject} --reason {reason}",
-    "retry": "orders retry {subject}{why}",
-    "redrive execution": "orders workflow redrive {subject}{why}",
-    "approve": "orders approve {subject}{why}",
-    "reject": "orders reject {subject} --reason {reason}",
-    "resend": "orders replay FILE --filter detail.order_id={subject}",
-    "note": "orders note {subject} {reason}",
-    "close review": "orders reviews close {subject} --reason {reason}",
-    "adjust": "orders stock adjust {subject} CHANGE --reason {reason}",
-    "receive": "orders stock receive FILE",
-    "REDRIVEN": "orders dead-letters redrive {subject}",
-    "DISCARDED": "orders dead-letters discard {subject} --reason {reason}",
-    "RESTORED": "orders dead-letters undo {subject}",
-    "EDITED": "orders dead-letters edit {subject}",
-}
-"""The command line of an action."""
 
 _WORDS = {
     "REDRIVEN": "redrive",
@@ -162,7 +144,9 @@ def _actions(database: Database, before: int, who: str, size: int) -> Iterator[A
             were,
             after,
             row["result"],
-            _command(row["action"], subject, row["reason"]),
+            command_of_job(database, were["job"])
+            if "job" in were
+            else command_of(row["action"], subject, row["reason"], were, after),
         )
 
 
@@ -213,15 +197,11 @@ def _operation(rows: list[Any]) -> Activity:
         detail.get("before"),
         detail.get("after"),
         str(detail.get("outcome") or detail.get("successor") or "") if len(rows) == 1 else "",
-        "" if by_platform else _command(what, " ".join(map(str, numbers[:20])), reason),
+        ""
+        if by_platform
+        else command_of(
+            what, " ".join([*map(str, numbers[:SHOWN]), *["…"] * (len(numbers) > SHOWN)]), reason
+        ),
         numbers,
         by_platform,
     )
-
-
-def _command(action: str, subject: str, reason: str) -> str:
-    """Return the command line of an action, or empty text."""
-    form = _CLI.get(action, "")
-    words = subject if action.isupper() else quote(subject)
-    why = f" --reason {quote(reason)}" if reason else ""
-    return form.format(subject=words, reason=quote(reason), why=why)

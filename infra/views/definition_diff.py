@@ -11,7 +11,7 @@ from infra.views.workflow import states_in
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 MAX_CHANGES = 20
-"""Changed fields of a state that are told."""
+"""Changed fields of a state that are shown."""
 
 
 @dataclass(frozen=True, slots=True)

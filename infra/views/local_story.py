@@ -109,9 +109,9 @@ def _of_event(found: Hit, text: str) -> OrderStory:
     """Return the story of an event that names no order."""
     event = found.event
     assert event is not None, "only an event has no order"
-    told = StoryEvent(event.event_id, event.type, event.at, event.metadata_event_id)
+    recorded = StoryEvent(event.event_id, event.type, event.at, event.metadata_event_id)
     refusal = refusal_of(event)
-    return OrderStory.of_nothing(text, [told], [refusal] if refusal else [])
+    return OrderStory.of_nothing(text, [recorded], [refusal] if refusal else [])
 
 
 def list_orders(where: DataDirectory, wanted: OrderFilter) -> OrderPage:

@@ -15,7 +15,7 @@ MAX_EVENTS = 5_000
 """Maximum events that are read: the newest of a longer history are left out, and said so."""
 
 MAX_CHANGES = 200
-"""Maximum differences between the input and the output of a state that are told."""
+"""Maximum differences between the input and the output of a state that are shown."""
 
 INFERRED = "inferred"
 """The status of a visit that the order's timeline proves, where no history is kept."""

@@ -15,6 +15,7 @@ from infra.console.pages import PAGES as OF_A_DIRECTORY
 from infra.console.pages import queries as query_pages
 from infra.console.stack.pages import PAGES as OF_A_STACK
 from infra.deployed.stack import DeployedStack
+from infra.views.action_commands import command_of
 from kernel import clock
 from kernel.order_status import Status
 from tests.fakes.command_lines import ShownActions, parse
@@ -268,6 +269,39 @@ def test_the_parser_accepts_each_command_of_one_machine(machine: Seen) -> None:
     names = {parse(each) for each in machine.commands}
     assert {"dead-letters jobs undo", "views save", "replays pause", "approve"} <= names
     assert not any("--stack" in each or "--region" in each for each in machine.commands)
+
+
+ACTIONS = {
+    "cancel": "orders cancel 'A 1' --reason 'a test'",
+    "retry": "orders retry 'A 1' --reason 'a test'",
+    "approve": "orders approve 'A 1' --reason 'a test'",
+    "reject": "orders reject 'A 1' --reason 'a test'",
+    "note": "orders note 'A 1' 'a test'",
+    "redrive execution": "orders workflow redrive 'A 1' --reason 'a test'",
+    "resend": "orders replay FILE --filter detail.order_id='A 1'",
+    "close review": "orders reviews close 'A 1' --reason 'a test'",
+    "adjust": "orders stock adjust 'A 1' +3 --reason 'a test'",
+    "receive": "orders stock receive FILE",
+}
+
+
+@pytest.mark.parametrize("action", list(ACTIONS))
+def test_the_command_of_an_action_is_that_of_its_values(action: str) -> None:
+    line = command_of(action, "A 1", "a test", {"on_hand": 2}, {"on_hand": 5})
+    assert line == ACTIONS[action]
+    assert parse(line)
+
+
+def test_the_activity_has_the_command_of_each_job(machine: Seen) -> None:
+    starts = [
+        each for each in machine.commands if each.startswith("orders dead-letters jobs start")
+    ]
+    with_ids = [each for each in starts if "--group" not in each]
+    assert len(with_ids) == 2
+    assert all(
+        re.search(r"(redrive|discard)( \d+)+ .*--reason 'a test'", each) for each in with_ids
+    )
+    assert any("--pace 0.1" in each for each in with_ids)
 
 
 # ---- a stack

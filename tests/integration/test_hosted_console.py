@@ -502,6 +502,7 @@ def test_another_site_can_neither_read_nor_act(browser: HostedBrowser) -> None:
     rebound = browser.get("/console/", {"host": "evil.example"})
 
     assert (acted.status, framed.status, rebound.status) == (403, 403, 421)
+    assert f"is not this server; open {URL}" in rebound.text
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ class Letters:
     """How often each operator's own request is in the log of each dead letter."""
     marks: dict[int, str] = field(default_factory=dict)
     """The mark that the last edit has put into a dead letter."""
+    mended: dict[int, str] = field(default_factory=dict)
+    """The orders of the dead letters whose event was corrected, by their numbers."""
     discarded_by: dict[int, int | None] = field(default_factory=dict)
     successors: set[str] = field(default_factory=set)
     log: int = 0
@@ -177,14 +179,16 @@ class Letters:
             promise("letters", not changed, f"{letter} was edited by {who}, and lacks {changed}")
         else:
             promise("letters", letter not in opened, f"{letter} was edited, and is as before")
+        if event.get("detail-type") == "Order Created":
+            self.mended[letter] = event["detail"]["order_id"]
         self.marks[letter] = f"{who} " if f"{who} " in json.dumps(event) else ""
 
     def _placed(self, letter: int, place: str, opened: Any, closed: Any) -> None:
         """Check that a dead letter is where its log says, and nowhere else."""
         state = closed["state"] if closed is not None else "gone"
         found = OPEN if opened is not None else state
-        if opened is not None and opened["queue"] == ATTENTION_QUEUE:
-            return  # the platform asks for attention again
+        if found == OPEN and opened["queue"] == ATTENTION_QUEUE and state == PENDING:
+            return  # the platform has asked for attention again in the turn of the redrive
         if found == EXPIRED:
             self.places[letter] = EXPIRED
             return
@@ -253,4 +257,14 @@ class Letters:
         for row in store.rows(query):
             told = f"dead letter {row['id']} is discarded without a reason or a record"
             promise("letters", row["outcome"] and row["id"] in self.discarded_by, told)
+        self._arrived(store)
         self.paced.left(store, self.effects)
+
+    def _arrived(self, store: Database) -> None:
+        """Check that each order exists whose corrected event was redriven with success."""
+        for letter, order_id in self.mended.items():
+            if self.places[letter] == DONE:
+                row = store.row("select 1 from orders where order_id = ?", order_id)
+                told = f"the redrive of {letter} has succeeded, and there is no {order_id}"
+                promise("letters", row is not None, told)
+                self.effects["mended order"] += 1

@@ -19,7 +19,7 @@ from infra.server.replays_api import ReplaysApi
 from storage.sqlite.database import Database
 from tests.simulation import edits
 from tests.simulation.dice import Dice
-from tests.simulation.letters import Letters, Sent
+from tests.simulation.letters import BY_HAND, Letters, Sent
 from tests.simulation.poison import Poison, is_injected
 
 if TYPE_CHECKING:
@@ -151,13 +151,8 @@ class Operators:
         self.letters.sent[who] = Sent(who, step, request)
         action = replace(action, body={**body, "who": who})
         port: Any = Port(engine, self.poison, f"operator/{step}")
-        operations = {
-            **letter_operations(port),
-            **letter_job_operations(port),
-            **ReplaysApi(port, store).operations(),
-        }
         try:
-            return action, operations[OPERATIONS[step]](request)  # type: ignore[return-value]
+            return action, _operations(step, port, store)[OPERATIONS[step]](request)
         except InvalidRequest as error:
             refused: Future[Any] = Future()
             refused.set_exception(error)
@@ -225,3 +220,10 @@ class Operators:
         number = body["number"]
         self.tries[number] = self.tries.get(number, 0) + 1
         return "RUNNING" in problem and self.tries[number] <= TRIES
+
+
+def _operations(step: str, port: Any, store: Database) -> Mapping[str, Any]:
+    """Return the operations of the API that has a step."""
+    if step.endswith("replay"):
+        return ReplaysApi(port, store).operations()
+    return letter_operations(port) if step in BY_HAND else letter_job_operations(port)

@@ -66,6 +66,7 @@ def test_the_mix_reaches_every_end_and_every_fault(played: list[SeedResult]) -> 
 SHARES = {
     **dict.fromkeys(("redriven", "discarded", "restored", "edited"), 0.1),
     **dict.fromkeys(("redrive group", "discard group", "undo", "replay"), 0.1),
+    "mended order": 0.05,
     **dict.fromkeys(("cancel", "crash in a job", "cancelled in the middle"), 0.02),
     **dict.fromkeys(("pause", "resume", "refused spoil", "crash in a replay"), 0.01),
     **dict.fromkeys(("refused redrive", "refused restore", "refused undo"), 0.1),

@@ -85,14 +85,16 @@ class Outcome:
 def unsettled(model: Model, outcome: Outcome) -> list[str]:
     """Return a line for each accepted order without a final state, and for a pending outbox."""
     statuses = _statuses(outcome.store)
-    letters = noted_letters_of(outcome)
     pending = ["the outbox is not empty"] if outcome.store.row("select 1 from outbox") else []
-    for order_id in sorted(model.accepted | statuses.keys()):
+    known = sorted(model.accepted | statuses.keys())
+    left = [order_id for order_id in known if statuses.get(order_id) not in ENDS]
+    letters = noted_letters_of(outcome) if left else []
+    for order_id in left:
         status = statuses.get(order_id)
         lasting = model.wanted[order_id].token == NEVER_ENDS and "AttentionQueue" in {
             letter["queue"] for letter in letters if order_id in letter["body"]
         }
-        if status not in ENDS and not (lasting or outcome.excused(order_id)):
+        if not (lasting or outcome.excused(order_id)):
             pending.append(f"{order_id} is {status or 'missing'}")
     return pending
 

@@ -133,6 +133,7 @@ class World(Clock):
         self._fits: dict[str, bool] = {}
         self._marker = KeptMarker(NO_ITEM, self._handles)
         self._opening = True
+        self._watched = 0
         self._occurred: Counter[str] = Counter()
         self._time = BEGINNING
         self._away = False
@@ -249,8 +250,11 @@ class World(Clock):
 
     def _watch(self) -> None:
         """Check the dead letters, the jobs and the replays."""
-        active = self.engine.letter_jobs.active or self.engine.replays.active
-        self.letters.watch(self.stage.store, jobs=bool(active))
+        commits = self.engine.journal.commits
+        if commits != self._watched:
+            self._watched = commits
+            active = self.engine.letter_jobs.active or self.engine.replays.active
+            self.letters.watch(self.stage.store, jobs=bool(active))
 
     def _act(self) -> None:
         """Perform the due actions of the plan."""
@@ -359,6 +363,7 @@ class World(Clock):
             self.poison.forget(line)
         self._marker.enter(NO_ITEM)
         self._opening = False
+        self._watched = -1
         self.tampering = Tampering(self.engine, self.poison, self._patch)
 
     # the end

@@ -74,9 +74,9 @@ def show(
     console.print(summary["meaning"], "", _field_table(fields), "")
     if example:
         console.print_json(example)
-    told = _participants(event)
-    console.print("", f"Sent by:  {', '.join(told['senders'])}")
-    console.print(f"Read by:  {', '.join(told['readers'])}")
+    participants = _participants(event)
+    console.print("", f"Sent by:  {', '.join(participants['senders'])}")
+    console.print(f"Read by:  {', '.join(participants['readers'])}")
     console.print(f"Schema:   {summary['schema']}")
     console.print(f"Examples: {Path(summary['schema']).parent / EXAMPLES}")
     console.print(f"Invalid:  {Path(summary['schema']).parent / INVALID}, with the errors they get")
@@ -84,9 +84,9 @@ def show(
 
 def _participants(event: str) -> dict[str, list[str]]:
     """Return the senders and readers of an event, as `make schemas` found them."""
-    told = json.loads((FOLDER / PARTICIPANTS).read_text(encoding="utf-8")).get(event, {})
-    readers = [each["function"] or each["target"] for each in told.get("readers", [])]
-    return {"senders": told.get("senders", []), "readers": list(dict.fromkeys(readers))}
+    participants = json.loads((FOLDER / PARTICIPANTS).read_text(encoding="utf-8")).get(event, {})
+    readers = [each["function"] or each["target"] for each in participants.get("readers", [])]
+    return {"senders": participants.get("senders", []), "readers": list(dict.fromkeys(readers))}
 
 
 @app.command()

@@ -9,7 +9,6 @@ import typer
 
 from infra.cli.errors import CommandError
 from infra.cli.letter_job_output import show_job, show_jobs
-from infra.cli.letter_selection import Selection, preview, select
 from infra.cli.operator import operator, words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.local.directory.data_directory import DataDirectory
@@ -92,6 +91,7 @@ def start(
     days. A killed process handles none twice. Without a server on the directory, the command
     processes the due work there while it waits.
     """
+    from infra.cli.letter_selection import Selection, preview, select
     from infra.cli.local_dead_letters import LocalDeadLetters
 
     where = _machine(stack, data)

@@ -143,14 +143,14 @@ def replay(
     asked = Options(*(event_filter or [], rules or [], since, until, limit, facts, new_ids, name))
     if archive:
         _check_archive(asked, speed, restart=restart)
-        told = _replay_archive(where, stack, account, asked, rate, dry_run=dry_run)
-        _end({**told, "dry_run": dry_run}, as_json=as_json)
+        result = _replay_archive(where, stack, account, asked, rate, dry_run=dry_run)
+        _end({**result, "dry_run": dry_run}, as_json=as_json)
         return
     source: Source = FileSource(paths) if paths else _letters(where, stack, account, reason)
     choice = Choice(asked.selection(stack), facts, limit, "new" if new_ids and dry_run else "")
     if dry_run:
-        told = _forecast(source.items(), choice, where, stack)
-        _end({**told, "dry_run": True}, as_json=as_json)
+        result = _forecast(source.items(), choice, where, stack)
+        _end({**result, "dry_run": True}, as_json=as_json)
         return
     words = {"options": repr(asked), "reason": reason}
     deployed = None if stack_name is None else _deployed(stack_name, account)
@@ -191,8 +191,8 @@ def _forecast(
 ) -> dict[str, Any]:
     tally, now = Tally(), time.time()
     events = chosen(items, choice, tally)
-    told = forecast(events, where, stack, tally, now, from_archive=from_archive)
-    return {**told, "state": COMPLETED}
+    result = forecast(events, where, stack, tally, now, from_archive=from_archive)
+    return {**result, "state": COMPLETED}
 
 
 def _replay_archive(
@@ -235,9 +235,9 @@ def _start_on_aws(
     assert named is not None
     replays = ArchiveReplays(named, stack.archive)
     replays.start(name, since, until, rules)
-    told = replays.find(name)
-    console.print(f"{name} is {told['state']}; `orders replays show {name}` with the same options")
-    return told
+    found = replays.find(name)
+    console.print(f"{name} is {found['state']}; `orders replays show {name}` with the same options")
+    return found
 
 
 def _end(result: dict[str, Any], *, as_json: bool) -> None:

@@ -114,9 +114,9 @@ def save(
         [view] = [
             each for each in saved_views(reader, page.key) if each.name == " ".join(name.split())
         ]
-    told = _as_json(where, page, view)
-    console.print(f"the view {view.name} is saved: {told['address']}")
-    finish(told, as_json=as_json)
+    document = _as_json(where, page, view)
+    console.print(f"the view {view.name} is saved: {document['address']}")
+    finish(document, as_json=as_json)
 
 
 def _filters(page: Page, texts: list[str]) -> dict[str, str]:

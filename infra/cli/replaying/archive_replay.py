@@ -125,12 +125,12 @@ class ArchiveReplay:
         except KeyboardInterrupt:
             goes_on = "continues" if address else "continues with `orders serve` or `orders run`"
             console.print(f"{name} {goes_on}; `orders replays cancel {name}` ends it")
-        [told] = [each for each in all_replays(self.where) if each["name"] == name]
-        console.print(f"{name} is {told['state']}: {told['sent']:,} events delivered again")
+        [found] = [each for each in all_replays(self.where) if each["name"] == name]
+        console.print(f"{name} is {found['state']}: {found['sent']:,} events delivered again")
         after = proof.figures(self.where, self.stack)
         assert after is not None
         proof.show(before, after)
-        return {**told, **proof.to_json(before, after)}
+        return {**found, **proof.to_json(before, after)}
 
     def _follow(self, name: str) -> None:
         """Show the progress of a replay until it has ended or is paused."""

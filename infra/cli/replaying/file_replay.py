@@ -206,16 +206,16 @@ class FileReplay:
             console.print(IN_THE_JOURNAL)
         return {**result, **self._proof(checkpoint, behind, is_processed=is_processed)}
 
-    def _proof_of_stack(self, told: "StackProof", wait: float) -> dict[str, Any]:
+    def _proof_of_stack(self, stack_proof: "StackProof", wait: float) -> dict[str, Any]:
         """Print and return the figures of the replay's first orders, before and after."""
-        unfinished = told.wait(wait)
-        before, after = told.after()
+        unfinished = stack_proof.wait(wait)
+        before, after = stack_proof.after()
         if unfinished:
             console.print(f"{unfinished:,} orders are not processed yet; the figures are of now")
-        console.print(f"proof: the records of {told.sample:,} orders of this replay")
+        console.print(f"proof: the records of {stack_proof.sample:,} orders of this replay")
         proof.show(before, after)
         figures = {"before": before, "after": after}
-        return {"proof": figures, "sample": told.sample, "unprocessed": unfinished}
+        return {"proof": figures, "sample": stack_proof.sample, "unprocessed": unfinished}
 
     def _print_counts(self, checkpoint: Checkpoint, destination: EventDestination | None) -> None:
         tally = self.tally

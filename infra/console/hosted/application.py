@@ -58,7 +58,7 @@ class HostedConsole:
             for path in (*page.gets, *page.posts)
         )
         name = parse(urlsplit(url).netloc)
-        self._access = Access(HTTPS, None, Admission((name,) if name else ()))
+        self._access = Access(HTTPS, None, Admission((name,) if name else ()), url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -26,6 +26,9 @@ from storage.sqlite.database import Database
 SHOWN = 50
 """Dead letters of a group on one page, and groups of a list."""
 
+PACE, MANY = "5", 20
+"""The proposed pace of a redrive, in dead letters a second, of more than so many."""
+
 INDEX = LetterIndex()
 """The reasons of the dead letters of this process's directory."""
 
@@ -86,6 +89,7 @@ def preview(visit: Visit, database: Database) -> View:
     members = [fact for fact in _members(visit, database, by, key) if fact.id <= newest]
     most = number_of(visit.filter("most")) if visit.filter("most") else MAX_LETTERS
     batch = members[-most:]  # the oldest
+    pace = PACE if verb == "redrive" and len(batch) > MANY else ""
     names = {
         "by": by,
         "key": key,
@@ -97,7 +101,8 @@ def preview(visit: Visit, database: Database) -> View:
         "most": visit.filter("most"),
         "orders": len({fact.order_id for fact in batch if fact.order_id}),
         "foreseen": foreseen(database, visit.source.stack, [fact.id for fact in batch]),
-        "command": _job_command(visit, verb, members),
+        "pace": pace,
+        "command": _job_command(visit, verb, members, pace),
         "no_way_back": NO_WAY_BACK,
     }
     return View("dead_letters/preview.html", f"{VERBS[verb]}: preview", names)
@@ -184,13 +189,14 @@ def verb_of(text: str) -> str:
     return text
 
 
-def _job_command(visit: Visit, verb: str, members: Sequence[LetterFact]) -> str:
+def _job_command(visit: Visit, verb: str, members: Sequence[LetterFact], pace: str) -> str:
     """Return the command that starts the job of a preview."""
     by, most = visit.path["by"], visit.filter("most")
     words = ["orders dead-letters jobs start", verb, "--group", quote(visit.path["key"])]
     words += ["--by", by] * (by != BY[0])
     words += ["--up-to", str(max((fact.id for fact in members), default=0))]
     words += ["--most", most] * bool(most)
+    words += ["--pace", pace] * bool(pace)
     words += ["--reason", "WHY"] * (verb == "discard")
     return " ".join(words)
 

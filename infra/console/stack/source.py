@@ -44,7 +44,7 @@ OPEN_KEPT, HEALTH_KEPT, STORY_KEPT, LIST_KEPT, DEFINITION_KEPT = 10.0, 60.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class WholeStory:
     """A story of an order, with its record for the invariants."""
 
     story: OrderStory
@@ -119,11 +119,11 @@ class StackSource:
             lambda: ended_orders(self.deployed, self.now(), minutes),
         )
 
-    def told(self, order_id: str) -> Told:
+    def whole_story(self, order_id: str) -> WholeStory:
         """Return the story of an order; raise `NotFound` if there is none."""
-        return self.cache.get(("story", order_id), STORY_KEPT, lambda: self._told(order_id))
+        return self.cache.get(("story", order_id), STORY_KEPT, lambda: self._whole_story(order_id))
 
-    def _told(self, order_id: str) -> Told:
+    def _whole_story(self, order_id: str) -> WholeStory:
         letters = [
             StoryDeadLetter(letter.id, letter.queue, letter.reason)
             for letter in self.sample.of_order(order_id)
@@ -135,7 +135,7 @@ class StackSource:
                 raise
             story, item = OrderStory.of_nothing(order_id, (), ()), None
         whole = replace(story, actions=list(_actions(story)), dead_letters=letters)
-        return Told(whole, *orders.records_of(item))
+        return WholeStory(whole, *orders.records_of(item))
 
     def run(self, run: StoryRun) -> RunStory:
         """Return a STANDARD run with its history."""

@@ -134,7 +134,7 @@
 
   /* --- a query that runs: its part is read again, and the page when it has ended ------------------ */
   async function again(part) {
-    try {
+    if (!document.hidden) try {
       const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
       const next = page.querySelector("[data-again]");
       if (!next) { location.reload(); return; }

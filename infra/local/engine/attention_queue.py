@@ -25,15 +25,26 @@ PUT_BACK = (
 )
 """Insert a dead letter under its own id, or replace the content of the one that has the id."""
 
+CLOSE = (
+    "insert or replace into closed_letters select id, queue, body, attributes, sent_at,"
+    " ?, ?, ?, null, ?, ? from messages where id = ?"
+)
+"""Close a dead letter: its state, the kind and the name of its successor, the outcome, the time."""
+
+PENDING = "PENDING"
+"""The state of a redriven dead letter whose successor has not ended."""
+
 
 def merged(journal: Journal, body: str, now: float) -> int | None:
     """Merge a request for attention into the open dead letter of the same order and error.
 
     Return the dead letter's id, or None if no such dead letter is open. The row is written
-    completely, so a dead letter that is redriven in the same turn is open again.
+    completely, so a dead letter that is redriven in the same turn is open again. One that an
+    operator discards in the same turn, or that its order's end closes, stays closed: the request
+    becomes another dead letter.
     """
     letter = open_letter(journal, body)
-    if letter is None:
+    if letter is None or _is_ended(journal, letter["id"]):
         return None
     attributes = parse(letter["attributes"])
     attributes["TIMES"] = str(int(attributes.get("TIMES", "1")) + 1)
@@ -50,6 +61,12 @@ def merged(journal: Journal, body: str, now: float) -> int | None:
         write(attributes).decode(),
     )
     return int(letter["id"])
+
+
+def _is_ended(journal: Journal, letter: int) -> bool:
+    """Return whether a dead letter was closed in this turn, other than by a redrive."""
+    rows = journal.batch.rows_of(CLOSE)
+    return any(row[0] != PENDING and row[-1] == letter for row in rows)
 
 
 def open_letter(journal: Journal, body: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from infra.dead_letters.reading import KEPT
 from infra.errors import InvalidRequest
 from infra.local.directory.journal import Journal
-from infra.local.engine.attention_queue import PUT_BACK
+from infra.local.engine.attention_queue import CLOSE, PUT_BACK
 
 SCHEMA = """
 create table if not exists closed_letters (
@@ -48,10 +48,6 @@ create index if not exists letter_log_by_letter on letter_log (letter);
 =============  ====================================================================================
 """
 
-_CLOSE = (
-    "insert or replace into closed_letters select id, queue, body, attributes, sent_at,"
-    " ?, ?, ?, null, ?, ? from messages where id = ?"
-)
 _EXPIRE = (
     "insert or replace into closed_letters select id, queue, body, attributes, sent_at,"
     " 'EXPIRED', null, null, null, ?, ? from messages where queue = ? and sent_at < ?"
@@ -61,7 +57,7 @@ _END = (
 )
 _OUT = "delete from messages where id = ? and queue is not null"
 # ``queue is not null`` is always true. It makes this statement differ from other deletions: a batch
-# runs statements in the order of their first rows, and this one must follow `_CLOSE`.
+# runs statements in the order of their first rows, and this one must follow `CLOSE`.
 _FORGET = "delete from closed_letters where id = ?"
 _LAST_DISCARD = (
     "select who, json_extract(detail, '$.job') as job from letter_log"
@@ -84,17 +80,17 @@ class DeadLetterRows:
     def redriven(self, letter: int, kind: str, successor: str, now: float) -> None:
         """Close a dead letter as redriven; its successor is in the same batch."""
         batch = self.journal.batch
-        batch.add(_CLOSE, "PENDING", kind, successor, "its successor has not ended", now, letter)
+        batch.add(CLOSE, "PENDING", kind, successor, "its successor has not ended", now, letter)
         batch.add(_OUT, letter)
 
     def settled(self, letter: int, outcome: str, now: float) -> None:
         """Close a dead letter whose order has ended since."""
-        self.journal.batch.add(_CLOSE, "DONE", None, None, outcome, now, letter)
+        self.journal.batch.add(CLOSE, "DONE", None, None, outcome, now, letter)
         self.journal.batch.add(_OUT, letter)
 
     def discarded(self, letter: int, reason: str, now: float) -> None:
         """Close a dead letter as discarded."""
-        self.journal.batch.add(_CLOSE, "DISCARDED", None, None, reason, now, letter)
+        self.journal.batch.add(CLOSE, "DISCARDED", None, None, reason, now, letter)
         self.journal.batch.add(_OUT, letter)
 
     def require_discarded_by(self, letter: int, job: int) -> None:

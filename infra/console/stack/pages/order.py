@@ -10,7 +10,7 @@ from infra.audit.one_order import Hold, holds_of_record
 from infra.console.page import Feature, Redirect, View, Visit
 from infra.console.pages import approval
 from infra.console.pages import order as shared
-from infra.console.stack.source import StackSource, Told
+from infra.console.stack.source import StackSource, WholeStory
 from infra.errors import AWSError, NotFound
 from infra.views.inferred_run import infer
 from infra.views.order_lanes import LANES, facts_of, sentence
@@ -19,8 +19,8 @@ from infra.views.run_graph import SIGNS, graph
 
 def _order(visit: Visit, source: StackSource) -> View:
     order_id = visit.path["order_id"]
-    told = source.told(order_id)
-    story, lanes = told.story, shared.lanes_of(visit)
+    whole = source.whole_story(order_id)
+    story, lanes = whole.story, shared.lanes_of(visit)
     facts = facts_of(story, lanes)
     hidden = 0 if visit.filter("all") else max(0, len(facts) - shared.FIRST - shared.LAST)
     names: dict[str, Any] = {
@@ -35,8 +35,8 @@ def _order(visit: Visit, source: StackSource) -> View:
         "lane_links": {lane: shared.lane_link(visit, lanes, lane) for lane in LANES},
         "here": partial(shared.here, visit),
         "runs": story.runs[-shared.MAX_RUNS :],
-        **_of_run(visit, source, told),
-        "holds": _holds(told),
+        **_of_run(visit, source, whole),
+        "holds": _holds(whole),
         "actions": shared.actions_of(story),
         "revealed": False,
         "editable": [each.id for each in story.dead_letters if source.is_editable(str(each.id))],
@@ -47,13 +47,13 @@ def _order(visit: Visit, source: StackSource) -> View:
     return View("order/order.html", order_id, names)
 
 
-def _of_run(visit: Visit, source: StackSource, told: Told) -> dict[str, Any]:
+def _of_run(visit: Visit, source: StackSource, whole: WholeStory) -> dict[str, Any]:
     """Return the names of the chosen run's graph, as the order's timeline tells it."""
-    runs = told.story.runs
+    runs = whole.story.runs
     wanted = visit.filter("run")
     chosen = next((run for run in reversed(runs) if run.name == wanted or not wanted), None)
     if wanted and chosen is None:
-        raise NotFound(f"order {told.story.order_id} has no run {wanted[:80]!r}")
+        raise NotFound(f"order {whole.story.order_id} has no run {wanted[:80]!r}")
     names: dict[str, Any] = {"drawn": None, "graph": "", "state": visit.filter("state")}
     names |= {"run": None, "run_note": source.missing[Feature.STATES]}
     if chosen is None:
@@ -65,7 +65,7 @@ def _of_run(visit: Visit, source: StackSource, told: Told) -> dict[str, Any]:
         definition = source.definition()
     except AWSError as error:
         return {**names, "drawn": chosen, "problem": str(error)}
-    inferred = infer(told.story, chosen, definition, "EXPRESS")
+    inferred = infer(whole.story, chosen, definition, "EXPRESS")
     if inferred is None:
         return names
     errors = bool(visit.filter("errors"))
@@ -84,15 +84,15 @@ def _of_run(visit: Visit, source: StackSource, told: Told) -> dict[str, Any]:
     }
 
 
-def _holds(told: Told) -> list[Hold]:
-    if told.record is None:
+def _holds(whole: WholeStory) -> list[Hold]:
+    if whole.record is None:
         return []
-    return holds_of_record(told.record, told.charge, told.shipment, told.story)
+    return holds_of_record(whole.record, whole.charge, whole.shipment, whole.story)
 
 
 def _confirm(visit: Visit, source: StackSource) -> View | Redirect:
     """Ask before a decision is recorded."""
-    return approval.confirm(visit, source.told(visit.path["order_id"]).story)
+    return approval.confirm(visit, source.whole_story(visit.path["order_id"]).story)
 
 
 APPROVAL = replace(approval.PAGE, gets={"/orders/{order_id:path}/decision": _confirm})
