@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from kernel import clock
 from tests.conformance.vectors import load_vectors, vectors_directory
 from tests.fakes import read_once
 
@@ -69,6 +70,15 @@ LONG = {
 
 Single tests have the marker `long`.
 """
+
+
+@pytest.fixture(autouse=True)
+def _computers_clock() -> Iterator[None]:
+    """Begin each test with the computer's time: a function that runs in this process shifts it."""
+    clock.shift(0.0)
+    yield
+    clock.shift(0.0)
+
 
 ABSENT = pytest.StashKey[list[str]]()
 COUNTED_AS = {

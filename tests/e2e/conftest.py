@@ -9,6 +9,7 @@ import pytest
 
 from infra.contracts.folder import FOLDER, OPENAPI
 from tests.fakes.serving import Served
+from tests.faults.scene import forget
 
 DOCUMENT = json.loads((FOLDER / OPENAPI).read_text(encoding="utf-8"))
 
@@ -16,6 +17,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 def _call(connection: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    forget()  # the wiring of functions that ran in the parent process
     try:
         connection.send((True, function(*arguments)))
     except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
@@ -32,6 +34,8 @@ def apart() -> Callable[..., Any]:
         process.start()
         theirs.close()
         done, answer = ours.recv() if ours.poll(120) else (False, "no answer in 120 s")
+        if not done:
+            process.kill()
         process.join(10)
         assert done, answer
         return answer

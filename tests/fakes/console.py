@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
 from infra.console.mount import ConsoleMount
-from infra.console.pages import dead_letters
+from infra.console.pages import dead_letters, queries
+from infra.console.query_jobs import QueryJobs
 from infra.local.clock import Clock
 from infra.server.access import Access, Admission
 from infra.server.http import Application
@@ -147,6 +148,7 @@ def serving(
     admission = Admission((), Tokens(callers) if tokens else None)
     forget()  # the handlers of an earlier platform of this process
     dead_letters.INDEX = LetterIndex()  # and its dead letters
+    queries.JOBS = QueryJobs()  # and its queries
     with host(data, clock=Clock(), **options) as served, asyncio.Runner() as runner:
         visitor = Visitor(served, admission, runner)
         try:

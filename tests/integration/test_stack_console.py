@@ -230,7 +230,7 @@ def test_aws_that_never_answers_ends_the_page(
 
     monkeypatch.setattr(visitor.application.console.home.readers, "_deadline", 0.2)
     over = threading.Event()
-    monkeypatch.setattr(visitor.source, "told", lambda _: over.wait(5))
+    monkeypatch.setattr(visitor.source, "whole_story", lambda _: over.wait(5))
     page = visitor.get("/console/orders/O-1")
     over.set()
     assert page.status == 502
