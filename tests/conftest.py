@@ -53,6 +53,7 @@ LONG = {
     "fuzz",
     "simulation",
     "test_crash.py",
+    "test_cut_operations.py",
     "test_disk.py",
     "test_exports.py",
     "test_figures.py",

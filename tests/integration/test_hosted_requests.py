@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from infra.console.hosted import function
-from infra.deployed.stack import DeployedStack
 from tests.fakes.api_gateway import context, event_of
 from tests.fakes.hosted_console import HOST, URL, HostedBrowser, hosted
 from tests.fakes.user_pool import UserPool
+from tests.integration import deployed
 
 NOTE = "/console/orders/O-1/note"
 FORM = {
@@ -27,13 +27,14 @@ FORM = {
 }
 
 
-@pytest.fixture
-def pool(stack: DeployedStack) -> Iterator[UserPool]:
-    with hosted(stack) as opened:
+@pytest.fixture(scope="module")
+def pool() -> Iterator[UserPool]:
+    """Serve the console once: no request here changes anything."""
+    with deployed.stack() as stack, hosted(stack) as opened:
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cookie(pool: UserPool) -> str:
     """Return the cookie of an operator."""
     browser = HostedBrowser(pool)
