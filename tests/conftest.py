@@ -59,6 +59,7 @@ LONG = {
     "test_figures.py",
     "test_hot_items.py",
     "test_letter_groups.py",
+    "test_letter_job_commands.py",
     "test_northwind.py",
     "test_openapi_requests.py",
     "test_operating_page.py",
@@ -66,6 +67,7 @@ LONG = {
     "test_outside_text.py",
     "test_replay.py",
     "test_small_account.py",
+    "test_view_commands.py",
 }
 """Folders and files of `make test-long`, which `make test` leaves out: each takes many seconds.
 
