@@ -211,7 +211,7 @@ def test_why_was_an_order_not_flagged(browser: Browser, server: Served, device: 
         page.keyboard.press("Enter")
         hand.press(page.get_by_role("link", name="Order Created"))
         shown = page.locator("details.verdict[open]")
-        expect(shown).to_contain_text("`detail.total` wants >= 1000, has 999.99")
+        expect(shown).to_contain_text("detail.total wants >= 1000, has 999.99")
         hand.press(page.get_by_role("link", name="change this pattern, and see").first)
         pattern = page.get_by_label("Event pattern")
         hand.write(pattern, '{"detail": {"total": [{"numeric": [">", 999]}]}}')
