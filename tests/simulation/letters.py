@@ -45,11 +45,14 @@ BY_HAND = {"redrive", "discard", "restore", "edit", "spoil"}
 """The steps of operators that handle dead letters themselves, without a job."""
 
 _LOG = "select id, letter, at, who, what, detail from letter_log where id > ? order by id"
+RUN = "execution"
+"""The kind of a successor that opens an order."""
+
 _TEXT: Mapping[str, str] = {
     "message": "select body from messages where id = ?",
     "delivery": "select envelope from deliveries join events on seq = event_seq where"
     " deliveries.id = ?",
-    "execution": "select input from executions where name = ? order by id desc",
+    RUN: "select input from executions where name = ? order by id desc",
 }
 """The content of a successor, by its kind."""
 
@@ -83,6 +86,8 @@ class Letters:
     """The mark that the last edit has put into a dead letter."""
     mended: dict[int, str] = field(default_factory=dict)
     """The orders of the dead letters whose event was corrected, by their numbers."""
+    runs: set[int] = field(default_factory=set)
+    """The dead letters whose successor is a run; other consumers open no order."""
     discarded_by: dict[int, int | None] = field(default_factory=dict)
     successors: set[str] = field(default_factory=set)
     log: int = 0
@@ -165,6 +170,8 @@ class Letters:
         promise("letters", successor not in self.successors, told)
         self.successors.add(successor)
         kind, _, name = successor.partition(" ")
+        if kind == RUN:
+            self.runs.add(letter)
         row = store.row(_TEXT[kind], name)
         promise("letters", row is not None, f"the successor of {letter}, {successor}, is missing")
         mark = self.marks.get(letter, "")
@@ -263,7 +270,7 @@ class Letters:
     def _arrived(self, store: Database) -> None:
         """Check that each order exists whose corrected event was redriven with success."""
         for letter, order_id in self.mended.items():
-            if self.places[letter] == DONE:
+            if letter in self.runs and self.places[letter] == DONE:
                 row = store.row("select 1 from orders where order_id = ?", order_id)
                 told = f"the redrive of {letter} has succeeded, and there is no {order_id}"
                 promise("letters", row is not None, told)
