@@ -56,9 +56,10 @@ def holds_of_record(
         finding.invariant: finding.problem for finding in check_order(record, charge, shipment)
     }
     units = sum(record.demand.values())
+    noun = "1 unit" if units == 1 else f"{units} units"
     shown = {
         Invariant.MONEY: _money(record, story),
-        Invariant.STOCK: f"{units} units, {record.reservation or 'none held'}",
+        Invariant.STOCK: f"{noun}, {record.reservation or 'none held'}",
         Invariant.SHIPMENT: str(record.shipment or "none"),
     }
     return [
