@@ -4,7 +4,20 @@ import io
 import zipfile
 from pathlib import Path
 
+import pytest
+
+from tests.rehearsal import package
 from tests.rehearsal.package import console_package
+
+
+@pytest.fixture(autouse=True)
+def _environment_of_ministack(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand for `.venv-ministack`, which the rehearsal alone installs."""
+    root = tmp_path_factory.mktemp("ministack")
+    (root / "lib" / "python3.13" / "site-packages").mkdir(parents=True)
+    monkeypatch.setattr(package, "PYTHON", root / "bin" / "python")
 
 
 def test_compiled_packages_and_bytecode_are_left_out(tmp_path: Path) -> None:
