@@ -36,8 +36,8 @@ class User(NamedTuple):
 class UserPool:
     """The users of one pool; ``now`` is the day's clock, in epoch seconds.
 
-    A monotonic clock may stand still while the function's process is stopped, and a thread may go
-    on after a stop. So the age of a user's groups counts from the call that read them.
+    A monotonic clock may not advance while the function's process is stopped, and a thread may
+    continue after a stop. So the age of a user's groups counts from the call that read them.
     """
 
     def __init__(self, client: Any, pool_id: str, now: Callable[[], float]) -> None:
