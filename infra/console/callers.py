@@ -15,12 +15,13 @@ scope of the token  capability
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from getpass import getuser
 from hashlib import sha256
 from typing import Protocol
 
 from infra.console.page import PREFIX, Capability, Session, Visitor
-from infra.server.tokens import LOOK, OPERATE, Caller, Tokens
+from infra.server.tokens import LOOK, OPERATE, Tokens
 
 COOKIE = "orderflow_console"
 
@@ -79,7 +80,7 @@ class Callers:
     def begin(self, token: str) -> str | None:
         """Return a new session for a token; None if it is unknown or lacks both scopes."""
         caller = self._tokens.find(token) if self._tokens is not None else None
-        capabilities = _of(caller) if caller is not None else frozenset()
+        capabilities = capabilities_of(caller.scopes) if caller is not None else frozenset()
         if caller is None or not capabilities:
             return None
         session = secrets.token_urlsafe(32)
@@ -124,11 +125,9 @@ class BrowserSession:
         return f"{name}={session}; {attributes}{'; Secure' if self._is_secure else ''}"
 
 
-def _of(caller: Caller) -> frozenset[Capability]:
-    granted = (
-        capabilities for scope, capabilities in _CAPABILITIES.items() if scope in caller.scopes
-    )
-    return frozenset().union(*granted)
+def capabilities_of(scopes: Iterable[str]) -> frozenset[Capability]:
+    """Return the capabilities of scopes; another scope has none."""
+    return frozenset[Capability]().union(*(_CAPABILITIES.get(each, ()) for each in scopes))
 
 
 def _digest(session: str) -> bytes:

@@ -23,6 +23,7 @@ from infra.console import front
 from infra.console.callers import Callers
 from infra.console.console import Console, build
 from infra.console.page import PREFIX, Home
+from infra.console.stack.limits import POLL
 from infra.console.stack.pages import PAGES
 from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
@@ -32,9 +33,6 @@ from infra.server.request import Request
 from infra.server.server import port_config, until_a_signal
 from infra.server.tokens import OPERATE, Caller, Tokens
 from infra.terminal.output import errors
-
-POLL = 15
-"""Seconds after which a page is read again."""
 
 KEY = "key"
 """The parameter of the printed address that has the key."""

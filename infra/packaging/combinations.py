@@ -1,7 +1,7 @@
 """Values of the template's parameters, so that each pair of values of two parameters occurs once.
 
-All combinations of fifteen parameters are hundreds of thousands. What depends on parameters in the
-template depends on one or two of them, so a fault shows in some pair of values (pairwise testing).
+All combinations of seventeen parameters are more than a million. Each part of the template depends
+on one or two of them, so a fault shows in some pair of values (pairwise testing).
 """
 
 from collections.abc import Iterator, Mapping

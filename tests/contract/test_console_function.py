@@ -1,4 +1,4 @@
-"""The console's function on AWS: its build has what the console of a stack imports, and no more."""
+"""The console's function on AWS: its build has the imports of the console of a stack, no others."""
 
 import re
 import subprocess

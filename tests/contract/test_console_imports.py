@@ -61,7 +61,7 @@ def test_a_call_that_aws_refuses_in_the_init_phase_is_left_to_the_first_request(
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # nobody listens on the port "discard"
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # the port "discard" is closed
         "AWS_MAX_ATTEMPTS": "1",
     }
     program = f"import sys; sys.path.append({str(ROOT)!r}); import {CONSOLE[-1]}"

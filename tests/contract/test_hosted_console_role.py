@@ -161,7 +161,7 @@ def test_each_call_of_the_console_is_listed_with_its_resources() -> None:
 
 
 def test_the_page_lists_the_permissions_of_the_console_of_a_stack() -> None:
-    """A person needs those of the role, but for what the hosted console alone does."""
+    """A person needs the role's permissions, without those of sign-in and sessions."""
     text = (ROOT / "docs/console.md").read_text(encoding="utf-8")
     part = text.partition("Required IAM permissions")[2].partition("The console of a stack")[0]
     written, service = set(), ""

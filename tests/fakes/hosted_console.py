@@ -159,6 +159,6 @@ def another_environment() -> Iterator[None]:
 
 
 def restart() -> None:
-    """Forget what the execution environment keeps: the next request is a cold start."""
+    """Clear the execution environment's memory: the next request is a cold start."""
     function.application.cache_clear()
     function.adapter.cache_clear()

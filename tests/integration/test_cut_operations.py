@@ -44,7 +44,7 @@ class Cut:
     def __call__(self, client: Any, operation: str, request: Any) -> Any:
         self.left -= 1
         if self.left == 0 and self.answered:
-            _call(client, operation, request)  # it takes effect, and nobody reads the answer
+            _call(client, operation, request)  # takes effect; its answer is lost
         if self.left <= 0:
             raise Killed
         return _call(client, operation, request)

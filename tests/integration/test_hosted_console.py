@@ -669,7 +669,7 @@ def test_a_stack_without_its_bucket_is_a_message(
     assert "the stack has no AnalyticsBucket" in failed.text
 
 
-def test_a_sign_in_lasts_ten_minutes_at_the_pool(browser: HostedBrowser) -> None:
+def test_a_sign_in_begins_at_the_pool_with_a_cookie_of_its_time(browser: HostedBrowser) -> None:
     led = browser.get(browser.get("/console/").location)
 
     [cookie] = led.cookies

@@ -1,4 +1,4 @@
-"""The bounds of the hosted console: time, numbers and sizes, with all that is left undone said."""
+"""The bounds of the hosted console: times, numbers and sizes. A page names the omitted rest."""
 
 import json
 from collections.abc import Iterator
@@ -128,7 +128,7 @@ def test_time_counts_a_stop_of_the_process_and_ends() -> None:
 
 
 def test_the_time_of_an_operation_ends_before_that_of_the_function() -> None:
-    """A call that nobody answers is the last: its attempts end before the function does."""
+    """A call without a response is the last one. Its attempts end before the function does."""
     last = HOSTED.read_timeout * HOSTED.attempts
     assert HOSTED.operation.seconds + last < 29
     assert HOSTED.page < 29

@@ -12,6 +12,7 @@ from infra.console.stack.limits import HOSTED
 from infra.deployed.stack import DeployedStack
 from infra.errors import AWSError
 from infra.views.dead_letter import DeadLetter
+from tests.fakes.clock import SetClock
 from tests.fakes.stack_console import StackVisitor, counted_calls, refusing, visiting
 from tests.integration.deployed import BUCKET
 from tests.integration.test_stack_console_acting import LETTER as BODY
@@ -24,19 +25,9 @@ LETTER = DeadLetter(
 OTHER = replace(LETTER, id="m-2", since="2026-01-31T13:00:00Z", order_id="A-2")
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock(NOW)
 
 
 @pytest.fixture
@@ -45,12 +36,12 @@ def s3(stack: DeployedStack) -> Any:
 
 
 @pytest.fixture
-def sample(s3: Any, clock: Clock) -> BucketSample:
+def sample(s3: Any, clock: SetClock) -> BucketSample:
     return BucketSample(s3, BUCKET, clock)
 
 
 @pytest.fixture
-def elsewhere(s3: Any, clock: Clock) -> BucketSample:
+def elsewhere(s3: Any, clock: SetClock) -> BucketSample:
     """Return the look of another container."""
     return BucketSample(s3, BUCKET, clock)
 
@@ -93,7 +84,7 @@ def test_a_caller_who_may_not_list_the_bucket_has_no_look_rather_than_an_error(
 def test_an_unchanged_look_is_read_once_and_then_asked_for_its_tag(
     sample: BucketSample,
     elsewhere: BucketSample,
-    clock: Clock,
+    clock: SetClock,
     s3: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,7 +107,7 @@ def test_an_unchanged_look_is_read_once_and_then_asked_for_its_tag(
 
 
 def test_a_new_look_is_seen_elsewhere_after_some_seconds(
-    sample: BucketSample, elsewhere: BucketSample, clock: Clock
+    sample: BucketSample, elsewhere: BucketSample, clock: SetClock
 ) -> None:
     sample.keep([LETTER], NOW)
     assert shown(elsewhere) == ["m-1"]
@@ -126,7 +117,7 @@ def test_a_new_look_is_seen_elsewhere_after_some_seconds(
 
 
 def test_a_look_is_none_after_a_day(
-    sample: BucketSample, elsewhere: BucketSample, clock: Clock
+    sample: BucketSample, elsewhere: BucketSample, clock: SetClock
 ) -> None:
     sample.keep([LETTER], NOW)
     clock.now += LIFETIME
@@ -143,7 +134,7 @@ def test_a_damaged_or_foreign_object_is_no_look(sample: BucketSample, s3: Any, b
 
 
 def test_two_operators_who_act_at_once_forget_both_dead_letters(
-    sample: BucketSample, elsewhere: BucketSample, clock: Clock
+    sample: BucketSample, elsewhere: BucketSample, clock: SetClock
 ) -> None:
     sample.keep([LETTER, OTHER], NOW)
     assert len(shown(elsewhere)) == 2
@@ -175,7 +166,7 @@ def test_a_look_that_comes_between_is_not_overwritten_by_a_removal(
 def test_an_action_that_has_happened_is_no_failure_without_the_bucket(
     sample: BucketSample,
     elsewhere: BucketSample,
-    clock: Clock,
+    clock: SetClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     sample.keep([LETTER, OTHER], NOW)

@@ -26,6 +26,7 @@ from infra.deployed.stack import DeployedStack
 from kernel.errors import StoreError
 from orders.dynamodb import DynamoOrders
 from storage.dynamodb.table import Table
+from tests.fakes.clock import SetClock
 from tests.fakes.console import Shown, ask
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
@@ -35,34 +36,24 @@ NOW = 1_800_000_000.0
 ADA = User("ada@example.com", "first")
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(NOW)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def sessions(stack: DeployedStack, clock: Clock) -> TableSessions:
+def sessions(stack: DeployedStack, clock: SetClock) -> TableSessions:
     return TableSessions(stack.table(), clock)
 
 
 @pytest.fixture
-def elsewhere(stack: DeployedStack, clock: Clock) -> TableSessions:
+def elsewhere(stack: DeployedStack, clock: SetClock) -> TableSessions:
     """Return the sessions of another container."""
     return TableSessions(stack.table(), clock)
 
 
 @pytest.fixture
-def notices(stack: DeployedStack, clock: Clock) -> TableNotices:
+def notices(stack: DeployedStack, clock: SetClock) -> TableNotices:
     return TableNotices(stack.table(), clock)
 
 
@@ -88,7 +79,7 @@ def test_a_session_is_known_to_every_container_and_the_table_has_only_its_hash(
 
 
 def test_a_container_reads_a_session_once_a_minute(
-    sessions: TableSessions, elsewhere: TableSessions, clock: Clock
+    sessions: TableSessions, elsewhere: TableSessions, clock: SetClock
 ) -> None:
     session = sessions.begin(ADA)
     with counted_calls() as calls:
@@ -105,7 +96,7 @@ def test_a_container_reads_a_session_once_a_minute(
 
 
 def test_an_ended_session_ends_here_at_once_and_elsewhere_within_a_minute(
-    sessions: TableSessions, elsewhere: TableSessions, clock: Clock
+    sessions: TableSessions, elsewhere: TableSessions, clock: SetClock
 ) -> None:
     session, other = sessions.begin(ADA), sessions.begin(ADA)
     assert (sessions.user(session), elsewhere.user(session)) == (ADA, ADA)
@@ -118,7 +109,7 @@ def test_an_ended_session_ends_here_at_once_and_elsewhere_within_a_minute(
 
 
 def test_an_expired_session_is_none_although_the_table_still_has_it(
-    sessions: TableSessions, elsewhere: TableSessions, clock: Clock
+    sessions: TableSessions, elsewhere: TableSessions, clock: SetClock
 ) -> None:
     session = sessions.begin(ADA)
     clock.now += LIFETIME - 1
@@ -176,7 +167,7 @@ def test_an_error_of_the_table_is_an_error_and_no_stranger_is_let_in(
 
 
 def test_a_notice_is_taken_once_by_any_container(
-    stack: DeployedStack, notices: TableNotices, clock: Clock
+    stack: DeployedStack, notices: TableNotices, clock: SetClock
 ) -> None:
     key = notices.add("Order O-1 is cancelled.", "good")
     elsewhere = TableNotices(stack.table(), clock)
@@ -184,7 +175,7 @@ def test_a_notice_is_taken_once_by_any_container(
     assert notices.take(key) is None
 
 
-def test_a_notice_that_is_taken_is_announced_once(stack: DeployedStack, clock: Clock) -> None:
+def test_a_notice_that_is_taken_is_announced_once(stack: DeployedStack, clock: SetClock) -> None:
     taken: list[bool] = []
     notices = TableNotices(stack.table(), clock, lambda: taken.append(True))
     key = notices.add("done", "good")
@@ -194,7 +185,7 @@ def test_a_notice_that_is_taken_is_announced_once(stack: DeployedStack, clock: C
     assert taken == [True]
 
 
-def test_a_notice_expires_after_ten_minutes(notices: TableNotices, clock: Clock) -> None:
+def test_a_notice_expires_after_ten_minutes(notices: TableNotices, clock: SetClock) -> None:
     key = notices.add("done", "good")
     clock.now += of_notices.LIFETIME + 1
     assert notices.take(key) is None
@@ -241,7 +232,7 @@ class TableCallers(Callers):
 class Container:
     """One container of the function: a console with an own memory."""
 
-    def __init__(self, stack: DeployedStack, clock: Clock, runner: asyncio.Runner) -> None:
+    def __init__(self, stack: DeployedStack, clock: SetClock, runner: asyncio.Runner) -> None:
         sample = BucketSample(stack.client("s3"), BUCKET, clock)
         source = StackSource(stack, "orderflow-test", sample=sample)
         self.sessions = TableSessions(stack.table(), clock)
@@ -259,7 +250,7 @@ class Container:
 
 
 @pytest.fixture
-def containers(stack: DeployedStack, clock: Clock) -> Iterator[tuple[Container, Container]]:
+def containers(stack: DeployedStack, clock: SetClock) -> Iterator[tuple[Container, Container]]:
     with asyncio.Runner() as runner:
         yield Container(stack, clock, runner), Container(stack, clock, runner)
 
@@ -292,7 +283,7 @@ def test_a_table_that_does_not_answer_is_one_message_and_hides_no_action(
 
 
 def test_the_page_after_an_action_is_current_in_every_container(
-    containers: tuple[Container, Container], stack: DeployedStack, clock: Clock
+    containers: tuple[Container, Container], stack: DeployedStack, clock: SetClock
 ) -> None:
     here, there = containers
     now = clock.now = time.time()  # that of the pages

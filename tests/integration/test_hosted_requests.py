@@ -1,4 +1,4 @@
-"""Requests that nobody's browser sends: a response for each, and no logged error.
+"""Malformed requests of strangers: each has a response, and none logs an error.
 
 Two logged errors roll back a gradual deployment of the whole stack, and anybody may send a request.
 """

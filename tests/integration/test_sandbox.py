@@ -19,6 +19,7 @@ from shipping.dynamodb import DynamoCarrier
 from shipping.model import Consignment
 from shipping.usecases import Carrier
 from storage.sqlite.database import Database
+from tests.fakes.clock import SetClock
 from tests.fakes.events import ADDRESS
 from tests.fakes.records import NOW
 from tests.integration.dynamo_stores import OneAtATime, create, moto
@@ -27,19 +28,9 @@ KEY = charge_id("A-1")
 NO_ANSWER, REFUSED = "no answer", "refused"
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = NOW
-
-    def __call__(self) -> float:
-        return self.time
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock(NOW)
 
 
 class Sandbox(Protocol):
@@ -121,7 +112,7 @@ def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sandbox]
 
 
 @pytest.fixture
-def gateway(sandbox: Sandbox, clock: Clock) -> Gateway:
+def gateway(sandbox: Sandbox, clock: SetClock) -> Gateway:
     return sandbox.gateway(clock)
 
 
@@ -236,18 +227,18 @@ def test_the_gateway_stores_the_requested_charge(gateway: Gateway, sandbox: Sand
 
 @pytest.mark.parametrize(("age", "made"), [(KEY_LIFETIME - 1, 1), (KEY_LIFETIME, 2)])
 def test_after_a_day_the_key_is_forgotten_and_a_repeated_charge_is_a_second_one(
-    gateway: Gateway, sandbox: Sandbox, clock: Clock, age: float, made: int
+    gateway: Gateway, sandbox: Sandbox, clock: SetClock, age: float, made: int
 ) -> None:
     """F10: therefore the ledger and the gateway's record are read first."""
     gateway.charge(charge("tok_visa"))
-    clock.time += age
+    clock.now += age
     gateway.charge(charge("tok_visa"))
     assert charged(sandbox) == made
 
 
-def test_the_gateways_record_never_expires(gateway: Gateway, clock: Clock) -> None:
+def test_the_gateways_record_never_expires(gateway: Gateway, clock: SetClock) -> None:
     made = gateway.charge(charge("tok_visa"))
-    clock.time += 91 * 86_400
+    clock.now += 91 * 86_400
     assert gateway.find(KEY) == made
     assert gateway.refund(KEY).status == "REFUNDED"
 
@@ -264,11 +255,11 @@ def test_an_unknown_charge_cannot_be_refunded(
 
 
 def test_a_void_writes_a_permanent_mark_that_refuses_a_later_charge(
-    gateway: Gateway, sandbox: Sandbox, clock: Clock
+    gateway: Gateway, sandbox: Sandbox, clock: SetClock
 ) -> None:
     assert gateway.void(KEY).status == "VOIDED"
     for age in (0, KEY_LIFETIME, 91 * 86_400):
-        clock.time = NOW + age
+        clock.now = NOW + age
         assert gateway.charge(charge("tok_visa")).status == "VOIDED"
     record = gateway.find(KEY)
     assert record is not None

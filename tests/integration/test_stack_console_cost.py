@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from botocore.client import BaseClient
 
-from infra.console.hosted.function import POLL
+from infra.console.stack.limits import POLL
 from infra.console.stack.source import HEALTH_KEPT, OPEN_KEPT
 from infra.cost import hosted_console
 from infra.cost.bill import total

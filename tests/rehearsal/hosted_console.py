@@ -112,7 +112,7 @@ class Browser:
 
 
 def rows(stack: Stack) -> list[Row]:
-    """Return what the console should answer, and what it answers on MiniStack.
+    """Return the console's expected answers, and its answers on MiniStack.
 
     The clocks of MiniStack's functions must not be ahead yet: a token lives for five minutes.
     """
@@ -146,7 +146,7 @@ Fact = tuple[str, tuple[str, object]]
 
 
 def _outside(stack: Stack) -> Iterator[Fact]:
-    """Yield the facts of a browser that nobody has signed in with."""
+    """Yield the facts of a browser without a session."""
     browser = Browser(stack)
     page = "/console/orders/T-1-H"
     to = urlencode({"to": page})
@@ -158,7 +158,7 @@ def _outside(stack: Stack) -> Iterator[Fact]:
     query = urlsplit(led.location).query
     yield "the way to the pool", ("303 S256", f"{led.status} {_challenge(query)}")
     yield (
-        "a code of nobody",
+        "an unknown code",
         ("403 Not signed in", browser.get("/console/signed-in?code=x&state=y")),
     )
 

@@ -1,1 +1,1 @@
-"""The console hosted on AWS: sign-in, and what a function cannot keep in memory."""
+"""The console hosted on AWS: its function, its sign-in, and the state that containers share."""

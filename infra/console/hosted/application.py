@@ -1,7 +1,8 @@
 """The hosted console as an ASGI application: the first checks, the session, and the pages.
 
-The console has one origin, of https. A page of the same name by http is anybody's who controls the
-network, and some browsers treat it as the same site: it may change nothing (RFC 6454, section 4).
+The console has one origin, of https. An attacker on the network can send a page of the same host by
+http, which some browsers treat as the same site. So such a page may change nothing (RFC 6454,
+section 4).
 """
 
 import asyncio

@@ -6,10 +6,9 @@ result is of this request alone: a thread that ends later changes no other one.
 """
 
 from contextvars import ContextVar
-from typing import Protocol
 
-from infra.console.hosted.sessions import LIFETIME
-from infra.console.hosted.user_pool import Rights, User
+from infra.console.hosted.sessions import LIFETIME, TableSessions
+from infra.console.hosted.user_pool import User, UserPool
 from infra.console.page import Visitor
 
 COOKIE = "__Host-orderflow_console"
@@ -20,33 +19,13 @@ _RESOLVED: ContextVar[tuple[str, Visitor] | None] = ContextVar("resolved", defau
 """The session of the request that is answered now, and its visitor."""
 
 
-class Sessions(Protocol):
-    """The sessions of the console; the table has them."""
-
-    def begin(self, user: User) -> str:
-        """Return the id of a new session."""
-
-    def user(self, session: str | None) -> User | None:
-        """Return the user of a session; None if it is unknown or has ended."""
-
-    def end(self, session: str | None) -> None:
-        """End a session."""
-
-
-class Users(Protocol):
-    """The users of the pool."""
-
-    def rights(self, user: User) -> Rights:
-        """Return the rights of a user."""
-
-
 class HostedCallers:
     """The visitors of the hosted console (`infra.console.callers.Visitors`)."""
 
     cookie = COOKIE
     sign_in = True
 
-    def __init__(self, sessions: Sessions, users: Users) -> None:
+    def __init__(self, sessions: TableSessions, users: UserPool) -> None:
         self._sessions = sessions
         self._users = users
 

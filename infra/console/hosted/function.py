@@ -29,7 +29,7 @@ from infra.console.hosted.sessions import TableSessions
 from infra.console.hosted.sign_in import Client, SignIn
 from infra.console.hosted.user_pool import UserPool
 from infra.console.page import Home
-from infra.console.stack.limits import HOSTED
+from infra.console.stack.limits import HOSTED, POLL
 from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
 from infra.deployed.stack import find
@@ -40,9 +40,6 @@ from kernel.errors import OrderflowError
 from lambda_support import init_phase
 from lambda_support.observability import instrumented, logger
 from lambda_support.settings import Settings
-
-POLL = 15
-"""Seconds after which a page is read again."""
 
 TEXTS = [
     "text/",

@@ -11,14 +11,14 @@ from threading import Lock
 from typing import Any
 
 from infra.console.hosted.look_file import MAX_BYTES, UnreadableLook, decode, encode
-from infra.console.stack.sample import Look
+from infra.console.stack.sample import LastLook, Look
 from infra.deployed.account import translate_errors
 from infra.views.dead_letter import DeadLetter
 
 KEY = "console/look.json.gz"
 
 MEMORY = 3.0
-"""Seconds for which a container shows what it has read."""
+"""Seconds for which a container keeps its read."""
 
 LIFETIME = 86_400.0
 """Seconds after which a look is none: the bucket deletes its object after a day or two."""
@@ -33,8 +33,8 @@ _UNCHANGED, _MISSING, _CHANGED = 304, (403, 404), (404, 409, 412)
 _LOG = logging.getLogger(__name__)
 
 
-class BucketSample:
-    """The last look in one bucket (`infra.console.stack.sample.LastLook`)."""
+class BucketSample(LastLook):
+    """The last look in one bucket."""
 
     def __init__(self, client: Any, bucket: str, now: Callable[[], float]) -> None:
         self._client = client
@@ -61,16 +61,6 @@ class BucketSample:
         subject = f"the look at the dead letters, {KEY} in the bucket {self._bucket}"
         with self._lock, translate_errors(subject, "deploy the stack again"):
             self._put(data, look)
-
-    def find(self, number: str) -> DeadLetter | None:
-        """Return a dead letter of the last look."""
-        look = self.look
-        return look.find(number) if look else None
-
-    def of_order(self, order_id: str) -> list[DeadLetter]:
-        """Return the dead letters of the last look that are about an order."""
-        look = self.look
-        return look.of_order(order_id) if look else []
 
     def forget(self, numbers: Iterable[str]) -> None:
         """Remove dead letters that have left their queues or have changed.

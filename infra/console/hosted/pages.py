@@ -34,20 +34,18 @@ def session_page(sign_in: SignIn, callers: HostedCallers) -> Page:
         except SignInProblem as problem:
             if visit.visitor.capabilities:  # the browser's history has led here again
                 return Redirect(f"{PREFIX}/")
-            names = {"heading": "Not signed in", "problem": str(problem), "next": ""}
+            names = {"problem": str(problem), "next": ""}
             return View("session/hosted.html", "Not signed in", names, 403)
         visit.session.end()  # an earlier one of this browser, whose cookie is replaced
         cookie = visit.session.cookie(callers.begin(finished.user))
         return Redirect(finished.to, cookies=(cookie, finished.cookie))
 
     def ended(_: Visit, __: StackSource) -> View:
-        names = {"heading": "Signed out", "problem": "", "next": ""}
-        return View("session/hosted.html", "Signed out", names)
+        return View("session/hosted.html", "Signed out", {"problem": "", "next": ""})
 
     async def sign_out(visit: Visit, _: Mapping[str, str]) -> View:
         visit.session.end()
         names = {
-            "heading": "Signing out",
             "problem": "",
             "next": sign_in.goodbye(),
             "visitor": Visitor("", frozenset()),

@@ -2,15 +2,15 @@
 
 1. `SignIn.begin` makes a random verifier, keeps it in a cookie of the browser for 15 minutes, and
    sends the browser to the pool's page. State, nonce and code challenge are digests of the
-   verifier, so the cookie has all that the answer must match. Its name has the beginning of the
-   state: each tab has a sign-in of its own. Many that are not finished are ended, since API Gateway
-   refuses a request with too long headers.
+   verifier, so the server keeps nothing. The cookie's name has the beginning of the state: each tab
+   has a sign-in of its own. If unfinished sign-ins are many, they are ended: API Gateway refuses a
+   request with too long headers.
 2. The pool sends the browser back with a code and the state. `SignIn.finish` sends code and
    verifier to the pool, and reads the ID token of the answer.
 
 The token comes from the pool itself by TLS, so its signature need not be verified (OpenID Connect
-Core 1.0, section 3.1.3.7, item 6); issuer, audience, use, nonce and expiry are. Nobody sees a token
-afterwards: it is not kept.
+Core 1.0, section 3.1.3.7, item 6). Its issuer, audience, use, nonce and expiry are verified. The
+token is not kept.
 
 Sources: RFC 6749, section 4.1; RFC 7636; OpenID Connect Core 1.0, section 3.1; Amazon Cognito
 Developer Guide, "Authorize endpoint", "The token issuer endpoint", "Logout endpoint" and

@@ -1,11 +1,6 @@
-"""The rights of a user: the groups of the stack's user pool, named like the scopes of a token.
+"""The rights of a user: the groups of the stack's user pool.
 
-==================  ===============================================================================
-group               capability
-==================  ===============================================================================
-``console/read``    every page, no action
-``orders/operate``  every page and every action
-==================  ===============================================================================
+A group has the name and the capabilities of a token's scope (`infra.console.callers`).
 
 Source: Amazon Cognito User Pools API Reference, ``AdminGetUser`` and ``AdminListGroupsForUser``.
 """
@@ -14,9 +9,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, NamedTuple
 
+from infra.console.callers import capabilities_of
 from infra.console.page import Capability
 from infra.deployed.account import translate_errors
-from infra.server.tokens import LOOK, OPERATE
 
 KEPT = 120.0
 """Seconds after which the groups are read again: a removed user has access no longer than that."""
@@ -24,11 +19,6 @@ KEPT = 120.0
 MAX_USERS = 256
 
 Rights = frozenset[Capability]
-
-_OF_GROUPS = {
-    LOOK: frozenset({Capability.READ}),
-    OPERATE: frozenset({Capability.READ, Capability.OPERATE}),
-}
 
 
 class User(NamedTuple):
@@ -46,8 +36,8 @@ class User(NamedTuple):
 class UserPool:
     """The users of one pool; ``now`` is the day's clock, in epoch seconds.
 
-    A monotonic clock may stand still while the function's process is stopped, and a thread may go
-    on after a stop. So the age of a user's groups counts from the call that read them.
+    A monotonic clock may not advance while the function's process is stopped, and a thread may
+    continue after a stop. So the age of a user's groups counts from the call that read them.
     """
 
     def __init__(self, client: Any, pool_id: str, now: Callable[[], float]) -> None:
@@ -89,6 +79,4 @@ class UserPool:
                 groups = {group["GroupName"] for page in pages for group in page["Groups"]}
             except self._client.exceptions.UserNotFoundException:
                 return frozenset()
-        return frozenset[Capability]().union(
-            *(_OF_GROUPS[each] for each in groups & set(_OF_GROUPS))
-        )
+        return capabilities_of(groups)

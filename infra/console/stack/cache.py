@@ -1,7 +1,7 @@
 """Values that are kept for some seconds, so that many tabs cost as much as one.
 
-The seconds are those of the day's clock: a monotonic clock stands still while a laptop sleeps or a
-function's process is stopped, and would show what was true before.
+The seconds are those of the day's clock. A monotonic clock does not advance while a laptop sleeps
+or a function's process is stopped, so its values would be older than their seconds.
 """
 
 import time

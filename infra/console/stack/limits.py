@@ -21,6 +21,9 @@ from infra.deployed.bounds import Bounds
 
 MIB = 1024 * 1024
 
+POLL = 15
+"""Seconds after which an open page is read again, in each home."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -1,13 +1,13 @@
 """The dead letters that SQS has handed out at the last look.
 
-Looking hides dead letters from others for a moment and raises their receive counts, so a page never
-looks by itself: a person does, and the pages then show what was seen.
+A look hides dead letters from others for a moment and raises their receive counts. So a page never
+looks by itself: a person does, and the pages show the last look.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Protocol
 
 from infra.views.dead_letter import DeadLetter
 from infra.views.letter_groups import LetterFact
@@ -51,30 +51,38 @@ def _newness(letter: DeadLetter) -> tuple[str, str]:
     return letter.since, str(letter.id)
 
 
-class LastLook(Protocol):
+class LastLook(ABC):
     """The last look at a stack's dead letters; any thread may use it."""
 
     @property
+    @abstractmethod
     def look(self) -> Look | None:
         """The last look; None before the first."""
 
+    @abstractmethod
     def keep(self, letters: Iterable[DeadLetter], at: float) -> None:
         """Keep the dead letters of a new look."""
 
-    def find(self, number: str) -> DeadLetter | None:
-        """Return a dead letter of the last look."""
-
-    def of_order(self, order_id: str) -> list[DeadLetter]:
-        """Return the dead letters of the last look that are about an order."""
-
+    @abstractmethod
     def forget(self, numbers: Iterable[str]) -> None:
         """Remove dead letters that have left their queues or have changed."""
 
+    @abstractmethod
     def renew(self) -> None:
-        """Read again what is kept of another process's look."""
+        """Read the look of another process at the next use."""
+
+    def find(self, number: str) -> DeadLetter | None:
+        """Return a dead letter of the last look."""
+        look = self.look
+        return look.find(number) if look else None
+
+    def of_order(self, order_id: str) -> list[DeadLetter]:
+        """Return the dead letters of the last look that are about an order."""
+        look = self.look
+        return look.of_order(order_id) if look else []
 
 
-class Sample:
+class Sample(LastLook):
     """The last look, in the memory of this process."""
 
     def __init__(self) -> None:
@@ -92,16 +100,6 @@ class Sample:
         with self._lock:
             self._look = look
 
-    def find(self, number: str) -> DeadLetter | None:
-        """Return a dead letter of the last look."""
-        look = self._look
-        return look.find(number) if look else None
-
-    def of_order(self, order_id: str) -> list[DeadLetter]:
-        """Return the dead letters of the last look that are about an order."""
-        look = self._look
-        return look.of_order(order_id) if look else []
-
     def forget(self, numbers: Iterable[str]) -> None:
         """Remove dead letters that have left their queues or have changed."""
         with self._lock:
@@ -109,4 +107,4 @@ class Sample:
                 self._look = self._look.without(numbers)
 
     def renew(self) -> None:
-        """Read nothing: no other process has a part in this look."""
+        """Read nothing: no other process shares this look."""

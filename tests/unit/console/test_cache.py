@@ -5,17 +5,11 @@ from threading import Barrier, Thread
 import pytest
 
 from infra.console.stack.cache import MOST, SLOWEST, Cache
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.clock import SetClock
 
 
 def test_a_value_is_made_again_after_its_seconds_or_a_change() -> None:
-    clock, made = Clock(), list[int]()
+    clock, made = SetClock(), list[int]()
     cache = Cache(clock)
 
     def make() -> int:
@@ -30,7 +24,7 @@ def test_a_value_is_made_again_after_its_seconds_or_a_change() -> None:
 
 
 def test_an_error_is_not_kept() -> None:
-    cache = Cache(Clock())
+    cache = Cache(SetClock())
 
     def fail() -> int:
         raise ValueError("refused")
@@ -41,7 +35,7 @@ def test_an_error_is_not_kept() -> None:
 
 
 def test_a_value_read_before_an_action_is_not_kept_after_it() -> None:
-    kept = Cache(Clock())
+    kept = Cache(SetClock())
 
     def read_while_an_action_ends() -> str:
         kept.clear()
@@ -52,7 +46,7 @@ def test_a_value_read_before_an_action_is_not_kept_after_it() -> None:
 
 
 def test_a_value_whose_making_was_interrupted_by_a_stop_of_the_process_is_not_kept() -> None:
-    clock = Clock()
+    clock = SetClock()
     kept = Cache(clock)
 
     def read_while_the_process_is_stopped() -> str:
@@ -64,7 +58,7 @@ def test_a_value_whose_making_was_interrupted_by_a_stop_of_the_process_is_not_ke
 
 
 def test_a_clock_that_is_set_back_keeps_no_value_for_longer() -> None:
-    clock = Clock()
+    clock = SetClock()
     clock.now = 1_000.0
     kept = Cache(clock)
     kept.get("a", 10, lambda: 1)
@@ -88,7 +82,7 @@ def test_of_several_threads_one_makes_the_value() -> None:
 
 
 def test_the_number_of_values_and_locks_is_bounded() -> None:
-    cache = Cache(Clock())
+    cache = Cache(SetClock())
     for number in range(5 * MOST):
         cache.get(number, 1e9, lambda: None)
     assert len(cache._values) <= MOST  # noqa: SLF001 - memory has no other sign
