@@ -9,8 +9,8 @@
    verifier to the pool, and reads the ID token of the answer.
 
 The token comes from the pool itself by TLS, so its signature need not be verified (OpenID Connect
-Core 1.0, section 3.1.3.7, item 6); issuer, audience, use, nonce and expiry are. Nobody sees a token
-afterwards: it is not kept.
+Core 1.0, section 3.1.3.7, item 6); issuer, audience, use, nonce and expiry are. The token is not
+kept afterwards.
 
 Sources: RFC 6749, section 4.1; RFC 7636; OpenID Connect Core 1.0, section 3.1; Amazon Cognito
 Developer Guide, "Authorize endpoint", "The token issuer endpoint", "Logout endpoint" and
