@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from infra.cli.dead_letter_output import to_seconds
 from infra.cli.errors import CommandError
 from infra.cli.replaying.letter_source import event_text
 from infra.terminal.output import Styled, console
@@ -53,16 +54,12 @@ def show(groups: Sequence[LetterGroup], letters: Sequence[DeadLetter]) -> None:
         console.print(Styled(group.label, "bold"))
         console.print(
             f"  {group.count:,} {noun} of {group.orders:,} orders in {', '.join(group.queues)};"
-            f" {happens}, the last at {_to_seconds(group.last)}; group {group.key}"
+            f" {happens}, the last at {to_seconds(timestamp(group.last))}; group {group.key}"
         )
         for sample in group.samples:
             console.print(f"  {letters[sample.id].id}  {sample.order_id or ''}  {sample.reason}")
     if len(groups) > SHOWN:
         console.print(f"the largest {SHOWN} of {len(groups)} groups; --json has all")
-
-
-def _to_seconds(at: float) -> str:
-    return timestamp(at)[:19].replace("T", " ")
 
 
 def write_file(file: Path, letters: Sequence[DeadLetter]) -> dict[str, Any]:

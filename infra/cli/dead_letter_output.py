@@ -19,7 +19,7 @@ def show_open(dead_letters: Sequence[DeadLetter], pending: int) -> None:
     if dead_letters:
         table = Table("id", "queue", "since (UTC)", "order", "reason")
         for item in dead_letters[:SHOWN]:
-            since = _to_seconds(item.since)
+            since = to_seconds(item.since)
             table.add_row(item.id, item.queue, since, item.order_id, item.reason)
         console.print(table)
     else:
@@ -44,7 +44,7 @@ def show_closed(dead_letters: Sequence[DeadLetter]) -> None:
         outcome = str(item.closing.outcome)
         if item.closing.replaced_by is not None:
             outcome += f" (dead letter {item.closing.replaced_by})"
-        closed = _to_seconds(item.closing.closed)
+        closed = to_seconds(item.closing.closed)
         table.add_row(item.id, item.queue, closed, item.closing.state, item.order_id, outcome)
     console.print(table)
     if any(
@@ -108,6 +108,6 @@ def show_answers(answers: Sequence[Mapping[str, Any]]) -> None:
         console.print(f"the first {SHOWN} of {len(answers)}; --json has all")
 
 
-def _to_seconds(at: str) -> str:
+def to_seconds(at: str) -> str:
     """Return a time without fractions of a second."""
     return at[:19].replace("T", " ")

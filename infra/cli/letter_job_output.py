@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from infra.cli.dead_letter_output import to_seconds
 from infra.terminal.output import Table, console
 from kernel.clock import timestamp
 
@@ -24,7 +25,7 @@ def show_jobs(jobs: "Sequence[LetterJob]") -> None:
     )
     for job in jobs[:SHOWN]:
         handled = f"{job.handled:,} of {job.total:,}"
-        started = _to_seconds(job.started_at)
+        started = to_seconds(timestamp(job.started_at))
         table.add_row(
             *(job.id, job.action, job.state, handled, job.refused, started, job.who, job.label)
         )
@@ -46,8 +47,8 @@ def show_job(job: "LetterJob", refused: Sequence[tuple[int, str]]) -> None:
         "refused": f"{job.refused:,}" if job.refused else None,
         "pace": f"{job.rate:g} a second" if job.rate else "as fast as the engine is",
         "reason": job.reason or None,
-        "started (UTC)": f"{_to_seconds(job.started_at)} by {job.who}",
-        "ended (UTC)": None if job.ended_at is None else _to_seconds(job.ended_at),
+        "started (UTC)": f"{to_seconds(timestamp(job.started_at))} by {job.who}",
+        "ended (UTC)": None if job.ended_at is None else to_seconds(timestamp(job.ended_at)),
         "left": None if left is None else f"about {left:,.0f} s",
         "undoes": job.undoes,
         "undone by": job.undone_by,
@@ -63,7 +64,3 @@ def show_job(job: "LetterJob", refused: Sequence[tuple[int, str]]) -> None:
         console.print(table)
     if len(refused) > SHOWN:
         console.print(f"the first {SHOWN} of {len(refused):,} refused; --json has all")
-
-
-def _to_seconds(at: float) -> str:
-    return timestamp(at)[:19].replace("T", " ")

@@ -1,6 +1,5 @@
 """The dead letters of a job: those of a cause, an order or a queue, or named by their ids."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from infra.cli.local_dead_letters import LocalDeadLetters, number_of
 from infra.errors import NotFound
 from infra.terminal.output import Table, console
 from infra.views.foreseen_redrive import NO_WAY_BACK, foreseen
+from infra.views.health import plural
 from infra.views.letter_groups import LetterFact, of_group
 
 SHOWN = 10
@@ -66,7 +66,7 @@ def select(place: LocalDeadLetters, wanted: Selection) -> Selected:
     if wanted.ids:
         return _named(place, wanted)
     facts = [LetterFact.of(letter, letter.id) for letter in place.open(wanted.queue)]
-    label = _label(wanted, facts)
+    cause = []
     if wanted.group is not None:
         facts = of_group(facts, wanted.by, wanted.group)
         if not facts:
@@ -74,6 +74,7 @@ def select(place: LocalDeadLetters, wanted: Selection) -> Selected:
                 f"there is no group {wanted.group!r} by {wanted.by}; see `orders dead-letters"
                 f" groups --by {wanted.by}`"
             )
+        cause = [facts[0].value(wanted.by)]
     ids = sorted(
         int(fact.id)
         for fact in facts
@@ -82,7 +83,9 @@ def select(place: LocalDeadLetters, wanted: Selection) -> Selected:
     )
     if not ids:
         raise CommandError("no open dead letter is selected; see `orders dead-letters list`")
-    return _bounded(ids, label, wanted)
+    order = [f"order {wanted.order}"] if wanted.order else []
+    queue = [wanted.queue] if wanted.queue else []
+    return _bounded(ids, ", ".join(cause + order + queue), wanted)
 
 
 def _named(place: LocalDeadLetters, wanted: Selection) -> Selected:
@@ -97,19 +100,7 @@ def _named(place: LocalDeadLetters, wanted: Selection) -> Selected:
 
 def _bounded(ids: Sequence[int], label: str, wanted: Selection) -> Selected:
     taken = ids[: wanted.most]
-    return Selected(taken, label or f"{len(taken):,} dead letters", len(ids) - len(taken))
-
-
-def _label(wanted: Selection, facts: Sequence[LetterFact]) -> str:
-    """Return the selection in words: the cause of a group, the order, the queue."""
-    if wanted.group is not None:
-        members = of_group(facts, wanted.by, wanted.group)
-        parts = [members[0].value(wanted.by)] if members else []
-    else:
-        parts = []
-    parts += [f"order {wanted.order}"] if wanted.order else []
-    parts += [wanted.queue] if wanted.queue else []
-    return ", ".join(parts)
+    return Selected(taken, label or plural(len(taken), "dead letter"), len(ids) - len(taken))
 
 
 def preview(
@@ -119,8 +110,8 @@ def preview(
     reader = place.where.reader()
     found = foreseen(reader, place.stack, selected.ids)
     count = len(selected.ids)
-    noun = "dead letter" if count == 1 else "dead letters"
-    console.print(f"{action} of {count:,} {noun}, the oldest {selected.ids[0]}: {selected.label}")
+    number = plural(count, "dead letter")
+    console.print(f"{action} of {number}, the oldest {selected.ids[0]}: {selected.label}")
     result: dict[str, Any] = {
         "dry_run": True,
         "action": action,
@@ -150,6 +141,6 @@ def preview(
 
 def _show_counts(heading: str, counts: Sequence[tuple[str, int]]) -> None:
     table = Table(heading, "number", right=("number",))
-    for name, number in Counter(dict(counts)).most_common():
+    for name, number in counts:
         table.add_row(name, f"{number:,}")
     console.print(table)

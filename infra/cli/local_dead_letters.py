@@ -1,17 +1,17 @@
 """Operations on a data directory's dead letters: by its server or, without one, by this process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
-from infra.cli.local_operations import ask
+from infra.cli.local_operations import POLL, ask, opened, operate_by, operate_in, process
+from infra.cli.operator import operator
 from infra.errors import NotFound
-from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.engine.engine import Engine
-from infra.local.platform import platform, stack_of
+from infra.local.platform import stack_of
+from infra.server.dead_letters_api import letter_operations
 from infra.views.dead_letter import DeadLetter
 from infra.views.local_dead_letters import (
     closed_dead_letters,
@@ -22,21 +22,14 @@ from storage.sqlite.database import Database
 
 Answer = dict[str, Any]
 
-POLL = 0.1
-"""Seconds between two reads of a redriven dead letter."""
-
-DRAIN = 10.0
-"""Seconds that running functions get to end once the command has its answers."""
-
-WORKERS = 2
+REDRIVE = "RedriveDeadLetters"
 
 
 class LocalDeadLetters:
-    """The dead letters of a data directory; ``who`` is the user that operations are logged for."""
+    """The dead letters of a data directory."""
 
-    def __init__(self, where: DataDirectory, who: str) -> None:
+    def __init__(self, where: DataDirectory) -> None:
         self.where = where
-        self.who = who
         self.stack = stack_of(where)
         self.queues = self.stack.dead_letter_queues
 
@@ -59,10 +52,10 @@ class LocalDeadLetters:
         """Redrive dead letters; wait so many seconds for their outcomes."""
         numbers = [number_of(text) for text in ids]
         address = self.where.served_at()
+        request = {"ids": numbers, "who": operator()}
         if address is None:
-            return {"letters": self._redrive_here(numbers, wait), "served": False}
-        request = {"ids": numbers, "who": self.who}
-        answers = ask(self.where, address, "RedriveDeadLetters", request)["letters"]
+            return {"letters": self._redrive_here(request, wait), "served": False}
+        answers = ask(self.where, address, REDRIVE, request)["letters"]
         reader, end = self.where.reader(), time.monotonic() + wait
         while _any_running(answers) and time.monotonic() < end:
             time.sleep(POLL)
@@ -72,66 +65,35 @@ class LocalDeadLetters:
     def discard(self, ids: Sequence[str], reason: str) -> list[Answer]:
         """Remove dead letters from their queues for good."""
         numbers = [number_of(text) for text in ids]
-        return self._operate(
-            "DiscardDeadLetters",
-            {"ids": numbers, "reason": reason},
-            lambda engine, now: engine.dead_letters.discard(numbers, reason, self.who, now),
-        )
+        return self._operate("DiscardDeadLetters", {"ids": numbers, "reason": reason})
 
     def restore(self, ids: Sequence[str]) -> list[Answer]:
         """Put discarded or expired dead letters back into their queues."""
-        numbers = [number_of(text) for text in ids]
-        return self._operate(
-            "RestoreDeadLetters",
-            {"ids": numbers},
-            lambda engine, now: engine.dead_letters.restore(numbers, self.who, now),
-        )
+        return self._operate("RestoreDeadLetters", {"ids": [number_of(text) for text in ids]})
 
     def edit(self, text: str, event: Any) -> Answer:
         """Replace the event of a dead letter."""
-        number = number_of(text)
-        [answer] = self._operate(
-            "EditDeadLetter",
-            {"id": number, "event": event},
-            lambda engine, now: [engine.dead_letters.edit(number, event, self.who, now)],
-        )
+        [answer] = self._operate("EditDeadLetter", {"id": number_of(text), "event": event})
         return answer
 
-    def _operate(
-        self,
-        operation: str,
-        request: dict[str, Any],
-        act: Callable[[Engine, float], list[Answer]],
-    ) -> list[Answer]:
+    def _operate(self, name: str, request: dict[str, Any]) -> list[Answer]:
         """Send an operation to the directory's server or, without one, run it here."""
-        address = self.where.served_at()
-        if address is not None:
-            outcome = ask(self.where, address, operation, {**request, "who": self.who})
-            answers: list[Answer] = outcome["letters"]
-            return answers
-        self.where.require_database()
-        with platform(self.where, clock=Clock(), workers=0) as engine:
-            engine.accept_only = True
-            answer = engine.call(lambda now: act(engine, now))
-            engine.turn(0)
-            return answer.result(0)
+        answer, _ = operate_by(letter_operations, self.where, name, request)
+        answers: list[Answer] = answer["letters"]
+        return answers
 
-    def _redrive_here(self, numbers: Sequence[int], wait: float) -> list[Answer]:
+    def _redrive_here(self, request: dict[str, Any], wait: float) -> list[Answer]:
         """Open the platform; with a wait, process due work until each outcome is known."""
-        self.where.require_database()
-        with platform(self.where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
-            engine.accept_only = not wait
-            call = engine.call(lambda now: engine.dead_letters.redrive(numbers, self.who, now))
-            engine.turn(0)
-            answers, end = call.result(0), time.monotonic() + wait
-            while _any_running(answers) and time.monotonic() < end:
-                engine.turn(POLL if engine.next_due(schedules=False) > engine.clock.now() else 0)
+        with opened(self.where, wait) as engine:
+            operations = letter_operations(engine)
+            answers: list[Answer] = operate_in(engine, operations, REDRIVE, request)["letters"]
+
+            def is_running() -> bool:
                 database = engine.journal.database
-                answers = [self._with_outcome(database, answer) for answer in answers]
-            engine.accept_only = True  # running functions may end; their calls are only journalled
-            end = time.monotonic() + (DRAIN if wait else 0.0)
-            while not engine.idle and time.monotonic() < end:
-                engine.turn(POLL)
+                answers[:] = [self._with_outcome(database, answer) for answer in answers]
+                return _any_running(answers)
+
+            process(engine, is_running, wait)
             return answers
 
     def _with_outcome(self, database: Database, answer: Answer) -> Answer:

@@ -1,39 +1,21 @@
 """Operations on a data directory's jobs on dead letters: by its server or, without one, here."""
 
 import time
-from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.local_operations import ask, operate_by, operate_in
+from infra.cli.local_operations import POLL, ask, opened, operate_by, operate_in, process
 from infra.cli.operator import operator
 from infra.errors import NotFound
-from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
-from infra.local.platform import platform
+from infra.local.engine.letter_jobs import REDRIVE
 from infra.local.settle import HORIZON
+from infra.server.letter_jobs_api import letter_job_operations
 from infra.views.letter_jobs import LetterJob, find_job
 from storage.sqlite.database import Database
 
 if TYPE_CHECKING:
     from infra.local.engine.engine import Engine
-
-REDRIVE = "redrive"
-
-POLL = 0.1
-"""Seconds between two looks at a job."""
-
-DRAIN = 10.0
-"""Seconds that running functions get to end once the command has its answer."""
-
-WORKERS = 2
-
-
-def operations(engine: "Engine") -> Mapping[str, Callable[[Any], Any]]:
-    """Return an engine's operations on jobs."""
-    from infra.server.letter_jobs_api import letter_job_operations
-
-    return letter_job_operations(engine)
 
 
 def start(
@@ -67,17 +49,9 @@ def start(
 def _start_here(
     where: DataDirectory, name: str, request: dict[str, Any], wait: float
 ) -> tuple[LetterJob, bool]:
-    where.require_database()
-    with platform(where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
-        engine.accept_only = not wait
-        number = operate_in(engine, operations(engine), name, request)["job"]
-        end = time.monotonic() + wait
-        while time.monotonic() < end and _has_work(engine, number):
-            engine.turn(POLL if engine.next_due(schedules=False) > engine.clock.now() else 0)
-        engine.accept_only = True  # running functions may end; their calls are only journalled
-        end = time.monotonic() + (DRAIN if wait else 0.0)
-        while not engine.idle and time.monotonic() < end:
-            engine.turn(POLL)
+    with opened(where, wait) as engine:
+        number = operate_in(engine, letter_job_operations(engine), name, request)["job"]
+        process(engine, lambda: _has_work(engine, number), wait)
         return read_job(engine.journal.database, number), not _has_work(engine, number)
 
 
@@ -98,7 +72,7 @@ def change(where: DataDirectory, name: str, number: int) -> tuple[LetterJob, boo
     CommandError
         The operation is refused, or the server does not answer.
     """
-    _, served = operate_by(operations, where, name, {"id": number})
+    _, served = operate_by(letter_job_operations, where, name, {"id": number})
     with closing(where.reader()) as reader:
         return read_job(reader, number), served
 

@@ -1,9 +1,11 @@
 """One operation of an operator on a data directory: by its server or, without one, here."""
 
 import json
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.errors import CommandError
@@ -22,6 +24,15 @@ Operations = Mapping[str, Callable[[Any], "Future[Answer]"]]
 
 PATIENCE = 30.0
 """Seconds that a server may take for an answer."""
+
+POLL = 0.1
+"""Seconds between two checks of an operation's outcome."""
+
+DRAIN = 10.0
+"""Seconds that running functions get to end once the command has its answer."""
+
+WORKERS = 2
+"""Worker processes of a command that waits for an outcome without a server."""
 
 
 def operate(where: DataDirectory, name: str, **request: Any) -> tuple[Answer, bool]:
@@ -52,9 +63,7 @@ def operate_by(
     address = where.served_at()
     if address is not None:
         return ask(where, address, name, request), True
-    where.require_database()
-    with platform(where, clock=Clock(), workers=0) as engine:
-        engine.accept_only = True
+    with opened(where) as engine:
         answer = operate_in(engine, operations(engine), name, request)
         engine.turn(0)  # the outbox: the run that follows is in the journal
         return answer, False
@@ -78,6 +87,26 @@ def operate_in(
         return answer.result(0)
     except InvalidRequest as error:
         raise CommandError(str(error)) from None
+
+
+@contextmanager
+def opened(where: DataDirectory, wait: float = 0.0) -> "Iterator[Engine]":
+    """Open the platform for an operation; without a wait it begins no work."""
+    where.require_database()
+    with platform(where, clock=Clock(), workers=WORKERS if wait else 0) as engine:
+        engine.accept_only = not wait
+        yield engine
+
+
+def process(engine: "Engine", is_running: Callable[[], bool], wait: float) -> None:
+    """Process due work while an operation runs, for at most so many seconds; then accept only."""
+    end = time.monotonic() + wait
+    while is_running() and time.monotonic() < end:
+        engine.turn(POLL if engine.next_due(schedules=False) > engine.clock.now() else 0)
+    engine.accept_only = True  # running functions may end; their calls are only journalled
+    end = time.monotonic() + (DRAIN if wait else 0.0)
+    while not engine.idle and time.monotonic() < end:
+        engine.turn(POLL)
 
 
 def _of_operators(engine: "Engine") -> Operations:

@@ -64,8 +64,8 @@ def shop(folder: Path) -> Iterator[Served]:
 
 def place(served: Served, order_id: str, **changes: Any) -> None:
     """Place an order by the HTTP API."""
-    status, told = served.ask("POST", "/orders", {**ORDER, "order_id": order_id, **changes})
-    assert status == 201, told
+    status, reply = served.ask("POST", "/orders", {**ORDER, "order_id": order_id, **changes})
+    assert status == 201, reply
 
 
 def put(served: Served, events: list[dict[str, Any]]) -> None:
@@ -126,8 +126,8 @@ def replay(served: Served, name: str, rate: float) -> None:
     fields |= {"EventStartTime": 0, "EventEndTime": time.time() + 60}
     headers = {"X-Amz-Target": "Orderflow.StartReplay"}
     headers["Content-Type"] = "application/x-amz-json-1.1"
-    status, told = served.ask("POST", "/", fields, headers)
-    assert status == 200, told
+    status, reply = served.ask("POST", "/", fields, headers)
+    assert status == 200, reply
 
 
 def pages(known: Mapping[str, Any]) -> Mapping[str, Shot]:

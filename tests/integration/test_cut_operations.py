@@ -1,7 +1,7 @@
 """An operation on dead letters that ends at any call, as a function does after 29 seconds.
 
-No dead letter is lost: it is in its queue, or its replacement is stored. A repeat does nothing
-twice: what it sends once more has the id by which the receiver recognizes it.
+No dead letter is lost: it is in its queue, or its replacement is stored. A repeat has no second
+effect: it may send a message again, and the receiver recognizes the message by its id.
 """
 
 import json
@@ -257,12 +257,12 @@ def test_an_action_on_a_waiting_order_that_is_cut_is_whole_or_absent(
         with cut(at, answered=answered) as one:
             operate(stack, "CancelOrder", order_id, "a test", "ada")
         record = orders.read(order_id)
-        told = read_story(stack, order_id).timeline
-        requests = [entry for entry in told if entry.what == "CANCEL_REQUESTED"]
+        timeline = read_story(stack, order_id).timeline
+        requests = [entry for entry in timeline if entry.what == "CANCEL_REQUESTED"]
         assert len(requests) == record.cancel_requested
         operate(stack, "CancelOrder", order_id, "a test", "ada")
-        told = read_story(stack, order_id).timeline
-        assert [entry.what for entry in told].count("CANCEL_REQUESTED") == 1
+        timeline = read_story(stack, order_id).timeline
+        assert [entry.what for entry in timeline].count("CANCEL_REQUESTED") == 1
         return one.came
 
     assert cuts(act) >= 2

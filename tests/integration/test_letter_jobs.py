@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from infra.dead_letters.reading import KEPT
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Item, Kind
 from infra.local.engine.crash_suspects import Suspects
 from infra.local.engine.dead_letters import DeadLetters
 from infra.local.engine.letter_jobs import (
     CHUNK,
-    KEPT,
     MAX_ACTIVE,
     MAX_LETTERS,
     LetterJobs,

@@ -19,7 +19,7 @@ from tests.rehearsal.ministack import RehearsalError
 CASE = "hosted console"
 PASSWORD = "A long pass-word of 1 person"
 USERS = {"rita": "console/read", "ada": "orders/operate", "newt": None}
-"""The users of the rehearsal, each with a group; a user without one may see nothing."""
+"""The users of the rehearsal, each with a group; a user without one sees no page."""
 
 NOTE = "The customer called at noon"
 STAGE = "/$default"
@@ -171,7 +171,7 @@ def _challenge(query: str) -> str:
 def _inside(stack: Stack) -> Iterator[Fact]:
     """Yield the facts of people who have signed in."""
     page = "/console/orders/T-1-H"
-    reader, operator, nobody = Browser(stack), Browser(stack), Browser(stack)
+    reader, operator, outsider = Browser(stack), Browser(stack), Browser(stack)
     yield "a reader signs in", (f"303 {page}", reader.sign_in("rita", page))
     shown = reader.get(page)
     found = "completed" if _COMPLETED in shown.text else "another status"
@@ -183,7 +183,7 @@ def _inside(stack: Stack) -> Iterator[Fact]:
     yield "an operator acts", ("303", operator.post(f"{page}/note", reason=NOTE).status)
     yield "its note", ("recorded", "recorded" if NOTE in reader.get(page).text else "missing")
     yield "an operator looks", ("303", operator.post("/console/dead-letters/look").status)
-    yield "a user without a group", ("403 Forbidden", _after(nobody, "newt", page))
+    yield "a user without a group", ("403 Forbidden", _after(outsider, "newt", page))
     yield "signing out", ("200 Signing out", operator.post("/console/sign-out"))
     yield "after it", ("303 /console/sign-in", str(operator.get(page)).partition("?")[0])
 

@@ -59,7 +59,7 @@ _TEXT: Mapping[str, str] = {
 
 @dataclass(slots=True)
 class Sent:
-    """A request that an operator sent; nobody else has this name."""
+    """A request that an operator sent; each request has its own operator's name."""
 
     who: str
     step: str
@@ -80,8 +80,10 @@ class Letters:
     paced: Paced = field(default_factory=Paced)
     places: dict[int, str] = field(default_factory=dict)
     bodies: dict[int, str] = field(default_factory=dict)
-    steps: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """How often each operator's own request is in the log of each dead letter."""
+    steps: dict[str, dict[int, list[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    """The steps of each operator's own request in the log of each dead letter."""
     marks: dict[int, str] = field(default_factory=dict)
     """The mark that the last edit has put into a dead letter."""
     mended: dict[int, str] = field(default_factory=dict)
@@ -115,8 +117,8 @@ class Letters:
         for letter, row in (closed | opened).items():
             same = self.bodies.get(letter, row["body"]) == row["body"]
             by_rule = letter in edited or row["queue"] == ATTENTION_QUEUE
-            told = f"the content of dead letter {letter} changed without a record"
-            promise("letters", same or by_rule, told)
+            message = f"the content of dead letter {letter} changed without a record"
+            promise("letters", same or by_rule, message)
             self.bodies[letter] = row["body"]
         self.paced.check(store)
 
@@ -133,13 +135,13 @@ class Letters:
         before = self.places.get(letter, OPEN)
         allowed, self.places[letter] = MOVES[what]
         again = before != OPEN and self._is_open_again(letter, opened, closed)
-        told = f"dead letter {letter} is {before}, and then {what} by {row['who']}"
-        promise("letters", before in allowed or again, told)
+        message = f"dead letter {letter} is {before}, and then {what} by {row['who']}"
+        promise("letters", before in allowed or again, message)
         job = detail.get("job")
         if job is not None:
             self._of_job(job, row, letter)
         elif row["who"] in self.sent:
-            self.steps[row["who"]][letter] += 1
+            self.steps[row["who"]][letter].append(what)
             self.effects[what.lower()] += 1
         if what == "DISCARDED":
             self.discarded_by[letter] = job
@@ -161,13 +163,13 @@ class Letters:
         undone = self.paced.undoes.get(job)
         if row["what"] == "RESTORED" and undone is not None:
             by = self.discarded_by.get(letter)
-            told = f"job {job} restores {letter} as of job {undone}, and {by} has discarded it"
-            promise("letters", by == undone, told)
+            message = f"job {job} restores {letter} as of job {undone}, and {by} has discarded it"
+            promise("letters", by == undone, message)
 
     def _redriven(self, store: Database, letter: int, successor: str) -> None:
         """Check that a redriven dead letter has one successor, in the same transaction."""
-        told = f"dead letter {letter} and another one have the successor {successor}"
-        promise("letters", successor not in self.successors, told)
+        message = f"dead letter {letter} and another one have the successor {successor}"
+        promise("letters", successor not in self.successors, message)
         self.successors.add(successor)
         kind, _, name = successor.partition(" ")
         if kind == RUN:
@@ -199,16 +201,16 @@ class Letters:
         if found == EXPIRED:
             self.places[letter] = EXPIRED
             return
-        told = f"dead letter {letter} is {found}, and {place} by its log"
-        promise("letters", found == place, told)
+        message = f"dead letter {letter} is {found}, and {place} by its log"
+        promise("letters", found == place, message)
         both = opened is not None and closed is not None
         promise("letters", not both, f"dead letter {letter} is open and {state}")
 
     # requests of operators
 
-    def model_of(self, event: Any, step: str) -> None:
+    def corrected(self, event: Any) -> None:
         """Record the order that a corrected event asks for."""
-        if step != "edit" or not isinstance(event, dict):
+        if not isinstance(event, dict):
             return
         detail = event.get("detail")
         if event.get("detail-type") != "Order Created" or not isinstance(detail, dict):
@@ -227,16 +229,15 @@ class Letters:
         if sent.step not in BY_HAND:
             self.paced.answered(store, sent.step, sent.request, answer, self.effects)
             return
-        recorded = self.steps.get(who, Counter())
+        recorded = self.steps.get(who, {})
         for letter in answer["letters"]:
             is_refused = letter["state"] == "refused"
-            wanted = 0 if is_refused else 1
-            told = f"{sent.step} of {letter['id']} by {who} is {letter['state']}"
-            promise("letters", recorded[letter["id"]] == wanted, f"{told}, recorded otherwise")
+            steps = recorded.get(letter["id"], [])
+            wanted = [] if is_refused else [RECORD[letter["state"]]]
+            message = f"{sent.step} of {letter['id']} by {who} is {letter['state']}"
+            promise("letters", steps == wanted, f"{message}, and recorded as {steps}")
             self.effects[f"refused {sent.step}"] += is_refused
-            known = is_refused or RECORD[letter["state"]]
-            promise("letters", known, told)
-            promise("letters", sent.step != "spoil" or is_refused, f"{told}: it was no event")
+            promise("letters", sent.step != "spoil" or is_refused, f"{message}: it was no event")
 
     def refused(self, store: Database, who: str) -> None:
         """Check that a refused request has changed nothing."""
@@ -258,12 +259,12 @@ class Letters:
         """Check the settled state."""
         self.check(store)
         for who, letters in self.steps.items():
-            twice = [letter for letter, times in letters.items() if times > 1]
+            twice = [letter for letter, steps in letters.items() if len(steps) > 1]
             promise("letters", not twice, f"{self.sent[who]} handled {twice} twice")
         query = "select id, outcome from closed_letters where state = 'DISCARDED'"
         for row in store.rows(query):
-            told = f"dead letter {row['id']} is discarded without a reason or a record"
-            promise("letters", row["outcome"] and row["id"] in self.discarded_by, told)
+            message = f"dead letter {row['id']} is discarded without a reason or a record"
+            promise("letters", row["outcome"] and row["id"] in self.discarded_by, message)
         self._arrived(store)
         self.paced.left(store, self.effects)
 
@@ -272,6 +273,6 @@ class Letters:
         for letter, order_id in self.mended.items():
             if letter in self.runs and self.places[letter] == DONE:
                 row = store.row("select 1 from orders where order_id = ?", order_id)
-                told = f"the redrive of {letter} has succeeded, and there is no {order_id}"
-                promise("letters", row is not None, told)
+                message = f"the redrive of {letter} has succeeded, and there is no {order_id}"
+                promise("letters", row is not None, message)
                 self.effects["mended order"] += 1

@@ -163,12 +163,11 @@ class Operators:
         about, site = {"who": who}, ("request", body["number"], len(body["steps"]))
         if step in {"edit", "spoil"}:
             chosen = edits.editable(store, body["ids"])
-            event = (
-                edits.valid(chosen, who)
-                if step == "edit"
-                else edits.broken(chosen, self.dice.roll(*site))
-            )
-            self.letters.model_of(event, step)
+            if step == "edit":
+                event = edits.valid(chosen, who)
+                self.letters.corrected(event)
+            else:
+                event = edits.broken(chosen, self.dice.roll(*site))
             return {**about, "id": chosen["id"], "event": event}
         if step.endswith("group"):
             rate = self.dice.pick(RATES, *site, "rate")

@@ -32,6 +32,7 @@ _UNDONE = (
     "select undoes from letter_jobs where undoes is not null and state <> 'CANCELLED'"
     " group by undoes having count(*) > 1"
 )
+_BY = "select id from letter_jobs where who = ?"
 
 
 @dataclass(slots=True)
@@ -51,8 +52,8 @@ class Paced:
 
     def done(self, job: int, letter: int, at: float) -> None:
         """Take an entry of a job in a dead letter's log."""
-        told = f"job {job} handles dead letter {letter} twice"
-        promise("jobs", (job, letter) not in self.handled, told)
+        message = f"job {job} handles dead letter {letter} twice"
+        promise("jobs", (job, letter) not in self.handled, message)
         self.handled.add((job, letter))
         self.times[job].append(at)
 
@@ -70,14 +71,14 @@ class Paced:
             self.undoes[number] = row["undoes"]
             counted = 0 <= row["refused"] <= row["handled"] <= row["total"]
             done = row["handled"] - row["refused"]
-            told = f"job {number}: {tuple(row)}, and {len(self.times[number])} are recorded"
-            promise("jobs", counted and done == len(self.times[number]), told)
+            message = f"job {number}: {tuple(row)}, and {len(self.times[number])} are recorded"
+            promise("jobs", counted and done == len(self.times[number]), message)
             self._progressed(number, row, row["handled"])
         for row in store.rows("select * from replays"):
             range_ = row["start_at"], row["end_at"], row["position"]
             [(passed,)] = store.rows(_SCOPE, *range_)
-            told = f"replay {row['name']} has replayed {row['replayed']} of {passed} events"
-            promise("replays", row["replayed"] == passed, told)
+            message = f"replay {row['name']} has replayed {row['replayed']} of {passed} events"
+            promise("replays", row["replayed"] == passed, message)
             self._progressed(row["name"], row, row["replayed"])
         for row in store.rows(_UNDONE):
             promise("jobs", condition=False, message=f"job {row[0]} is undone twice")
@@ -85,11 +86,11 @@ class Paced:
     def _progressed(self, key: object, row: Any, handled: int) -> None:
         now = row["state"], row["position"], handled
         before = self.rows.get(key, now)
-        told = f"{key} is {now} after {before}"
-        promise("jobs", now[1:] >= before[1:] and now[2] >= before[2], f"{told}: it went back")
-        promise("jobs", before[0] not in ENDED or now == before, f"{told}: it had ended")
+        message = f"{key} is {now} after {before}"
+        promise("jobs", now[1:] >= before[1:] and now[2] >= before[2], f"{message}: it went back")
+        promise("jobs", before[0] not in ENDED or now == before, f"{message}: it had ended")
         held = before[0] == "PAUSED" and now[0] != "RUNNING" and now[0] != "COMPLETED"
-        promise("jobs", not held or now[1] == before[1], f"{told}: it was paused")
+        promise("jobs", not held or now[1] == before[1], f"{message}: it was paused")
         self.rows[key] = now
 
     def answered(
@@ -104,7 +105,11 @@ class Paced:
         effects[step] += 1
         if step in {"redrive group", "discard group", "undo"}:
             ids = [row["id"] for row in store.rows(_BY, request["who"])]
-            promise("jobs", ids == [answer["job"]], f"{step} has the jobs {ids}, told {answer}")
+            promise(
+                "jobs",
+                ids == [answer["job"]],
+                f"{step} has the jobs {ids}, and is answered {answer}",
+            )
         elif step in STATES:
             key = request["ReplayName"] if "ReplayName" in request else request["id"]
             state, wanted = self.rows[key][0], STATES[step]
@@ -124,21 +129,23 @@ class Paced:
             self._kept_pace(row)
         for row in store.rows("select * from replays where state = 'COMPLETED'"):
             [(number,)] = store.rows(_SCOPE, row["start_at"], row["end_at"], row["last"])
-            told = f"replay {row['name']} replayed {row['replayed']} of {number} events"
-            promise("replays", row["replayed"] == number, told)
+            message = f"replay {row['name']} replayed {row['replayed']} of {number} events"
+            promise("replays", row["replayed"] == number, message)
 
     def _adds_up(self, store: Database, row: Any) -> None:
         number = row["id"]
         members = store.rows("select letter, problem from letter_job_members where job = ?", number)
         problems = {each["letter"] for each in members if each["problem"] is not None}
         handled = {letter for job, letter in self.handled if job == number}
-        told = f"job {number} ({row['state']}) has {len(members)} of {row['total']} dead letters:"
-        told += f" {len(handled)} done, {len(problems)} refused, {row['refused']} counted"
+        message = (
+            f"job {number} ({row['state']}) has {len(members)} of {row['total']} dead letters:"
+        )
+        message += f" {len(handled)} done, {len(problems)} refused, {row['refused']} counted"
         left = len(members) - len(handled) - len(problems)
         holds = len(members) == row["total"] and not handled & problems
         holds &= left == 0 if row["state"] == "COMPLETED" else left >= 0
         holds &= row["refused"] == len(problems)
-        promise("jobs", holds, told)
+        promise("jobs", holds, message)
         [recorded] = store.rows("select * from operator_actions where id = ?", row["recorded"])
         after = json.loads(recorded["after"])
         counts = after.get("done"), after.get("refused"), after.get("untouched")
@@ -151,8 +158,5 @@ class Paced:
         if rate is None or not times:
             return
         most = 1 + self.crashes + self.begun[row["id"]] + rate * (times[-1] - times[0])
-        told = f"job {row['id']} handled {len(times)} in {times[-1] - times[0]:.3f} s at {rate}"
-        promise("jobs", len(times) <= most + 1e-6, told)
-
-
-_BY = "select id from letter_jobs where who = ?"
+        message = f"job {row['id']} handled {len(times)} in {times[-1] - times[0]:.3f} s at {rate}"
+        promise("jobs", len(times) <= most + 1e-6, message)

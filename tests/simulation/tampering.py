@@ -51,9 +51,8 @@ class Tampering:
         patch.setattr(replays, "_route", partial(self._handle, replays._route, "replay"))  # noqa: SLF001
         patch.setattr(schedules, "_invoke", partial(self._invoke, schedules._invoke))  # noqa: SLF001
 
-    def _handle(self, handle: Callable[..., Any], place: str, *arguments: Any) -> Any:
+    def _handle(self, handle: Callable[..., Any], site: str, *arguments: Any) -> Any:
         """Handle an item of a job; the error of a late fault follows the completed work."""
-        site = place
         error = self.poison.of("job", site)
         if error is not None and not self.poison.is_late(site):
             raise error

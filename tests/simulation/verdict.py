@@ -129,8 +129,8 @@ def judge_blame(outcome: Outcome) -> None:
     for letter in [*dead_letters_of(outcome), *closed_letters_of(outcome)]:
         if letter["queue"] in {QUARANTINE_QUEUE, ATTENTION_QUEUE}:
             reason = Reason(json.loads(letter["body"])["reason"]["error"], "")
-            told = f"{letter['queue']} has a letter because of {reason.code}"
-            promise("blame", not reason.is_transient, told)
+            message = f"{letter['queue']} has a letter because of {reason.code}"
+            promise("blame", not reason.is_transient, message)
 
 
 Published = Mapping[str, Mapping[str, set[str]]]

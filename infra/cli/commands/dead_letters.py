@@ -230,7 +230,7 @@ def _place(stack: StackOptions, data: Path) -> "LocalDeadLetters | DeployedDeadL
         return DeployedDeadLetters(deployed, operator())
     from infra.cli.local_dead_letters import LocalDeadLetters
 
-    return LocalDeadLetters(directory(data), operator())
+    return LocalDeadLetters(directory(data))
 
 
 def _find(place: "LocalDeadLetters | DeployedDeadLetters", number: str) -> "DeadLetter":

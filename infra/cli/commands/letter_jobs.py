@@ -9,7 +9,7 @@ import typer
 
 from infra.cli.errors import CommandError
 from infra.cli.letter_job_output import show_job, show_jobs
-from infra.cli.operator import operator, words_of
+from infra.cli.operator import words_of
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.local.directory.data_directory import DataDirectory
 from infra.terminal.output import console, finish
@@ -98,7 +98,7 @@ def start(
     if action is Action.DISCARD and not dry_run:
         words_of("--reason", reason)
     wanted = Selection(ids or [], group, by.value, order, queue, everything, up_to, most)
-    place = LocalDeadLetters(where, operator())
+    place = LocalDeadLetters(where)
     selected = select(place, wanted)
     if dry_run:
         finish(preview(place, action.value, selected, pace), as_json=as_json)

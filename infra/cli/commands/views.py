@@ -3,7 +3,7 @@
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import typer
@@ -12,14 +12,10 @@ from infra.cli.errors import CommandError
 from infra.cli.local_operations import operate_by
 from infra.cli.options import DATA, Data, Json, StackOptions, directory, expand_options
 from infra.local.directory.data_directory import DataDirectory
+from infra.server.saved_views_api import saved_view_operations
 from infra.terminal.output import Table, console, finish
 from infra.views.saved_views import LISTS, SavedView, problem_of, query_of, saved_views
 from kernel.clock import timestamp
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from infra.local.engine.engine import Engine
 
 app = typer.Typer(
     help="Saved views: filters of the console's lists, by name; list, save, delete.",
@@ -109,7 +105,8 @@ def save(
     """
     where = _machine(stack, data)
     query = query_of(page.key, _filters(page, filters))
-    _operate(where, "SaveView", {"page": page.key, "name": name, "query": query})
+    request = {"page": page.key, "name": name, "query": query}
+    operate_by(saved_view_operations, where, "SaveView", request)
     with closing(where.reader()) as reader:
         [view] = [
             each for each in saved_views(reader, page.key) if each.name == " ".join(name.split())
@@ -146,7 +143,8 @@ def delete(
 ) -> None:
     """Delete a saved view of a list."""
     where = _machine(stack, data)
-    answer = _operate(where, "DeleteView", {"page": page.key, "name": name})
+    request = {"page": page.key, "name": name}
+    answer, _ = operate_by(saved_view_operations, where, "DeleteView", request)
     console.print(f"the view {answer['name']} is deleted")
     finish({"page": page.value, "name": answer["name"], "deleted": True}, as_json=as_json)
 
@@ -158,14 +156,3 @@ def _machine(stack: StackOptions, data: Path) -> DataDirectory:
             "--stack: a stack keeps no saved views; keep the address of a list as a bookmark"
         )
     return directory(data)
-
-
-def _operate(where: DataDirectory, name: str, request: dict[str, Any]) -> dict[str, Any]:
-    answer, _ = operate_by(_operations, where, name, request)
-    return answer
-
-
-def _operations(engine: "Engine") -> "Mapping[str, Callable[[Any], Any]]":
-    from infra.server.saved_views_api import saved_view_operations
-
-    return saved_view_operations(engine)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.dead_letters.reading import UNDONE_BY
+from infra.dead_letters.reading import KEPT, UNDONE_BY
 from infra.errors import InvalidRequest
 from infra.local.directory.crash_marker import Kind
 from infra.local.engine import operator_actions
@@ -42,9 +42,6 @@ MAX_LETTERS = 10_000
 
 MAX_RATE = 1_000.0
 """Maximum dead letters a second of a job with a pace."""
-
-KEPT = 14 * 86_400.0
-"""Seconds that an ended job is kept: as long as its dead letters."""
 
 REDRIVE, DISCARD, RESTORE = "redrive", "discard", "restore"
 ACTIONS = (REDRIVE, DISCARD, RESTORE)
@@ -287,7 +284,7 @@ class LetterJobs(PacedJobs[int, Job]):
                 self.save(job, now)
 
     def forget(self, now: float) -> None:
-        """Delete the jobs that ended long ago, with their lists of dead letters."""
+        """Delete the jobs that ended as long ago as dead letters are kept, with their lists."""
         batch, before = self.journal.batch, now - KEPT
         ended = "select id from letter_jobs where ended_at < ?"
         batch.add(f"delete from letter_job_members where job in ({ended})", before)
