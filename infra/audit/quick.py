@@ -1,15 +1,12 @@
 """The quick part of an audit: a fraction of a second for any number of orders."""
 
 from collections.abc import Iterator
-from functools import cache
 
 from infra.audit.directory import check_rest
 from infra.audit.findings import Finding, Invariant
 from infra.audit.in_flight import Flight
 from infra.audit.rules import check_order
-from infra.local.stack_loader import load
-from infra.local.template.project import TEMPLATE
-from infra.local.template.stack import Stack
+from infra.local.stack_loader import shipped
 from kernel.order_status import Reservation
 from storage.sqlite.database import Database
 from storage.sqlite.records import RECORD, to_record
@@ -23,17 +20,12 @@ def quick_findings(database: Database) -> list[Finding]:
     if database.row("select 1 from sqlite_master where name = 'executions'") is None:
         return []  # the platform never ran here
     with database.snapshot():
-        flight = Flight(database.connection, _stack())
+        flight = Flight(database.connection, shipped())
         return [
             *_in_flight(database),
             *flight.check(),
-            *check_rest(database.connection, _stack(), flight.reconciled),
+            *check_rest(database.connection, shipped(), flight.reconciled),
         ]
-
-
-@cache
-def _stack() -> Stack:
-    return load(TEMPLATE, {}, lambda _variable, value: value)
 
 
 def _in_flight(database: Database) -> Iterator[Finding]:

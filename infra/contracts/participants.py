@@ -4,17 +4,15 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from infra.contracts.sample_orders import examples
-from infra.local.stack_loader import load
+from infra.local.stack_loader import shipped
+from infra.local.template.project import ROOT
 from infra.local.template.stack import Stack, Target
 from kernel.events import CONTRACTS, REQUESTS
 
-ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "services"
-TEMPLATE = ROOT / "template.yaml"
 
 UPSTREAM = "upstream, by PutEvents"
 """The sender of a request."""
@@ -51,7 +49,7 @@ class Participants:
 @cache
 def participants() -> Mapping[str, Participants]:
     """Return the participants of each event, by detail type."""
-    stack = load(TEMPLATE, {}, lambda _, value: value)
+    stack = shipped()
     senders = _senders()
     return {
         name: Participants(

@@ -30,8 +30,8 @@ FIGURES, OF_A_REASON = 18, 2
 OTHER_CALLS = 2
 """Calls of CloudWatch that list alarms and reasons."""
 
-PARTITIONS, OPEN = 16, 100
-"""Queries of the index of due items in each poll, and open orders that are then read."""
+QUERIES, OPEN = 16, 100
+"""Queries of the table's index in each poll, and open orders that are then read."""
 
 QUEUES = 13
 
@@ -43,7 +43,7 @@ def hour_of_console(path: Path, prices: Prices = PRICES) -> Lines:
     seconds = READS * READ_SECONDS + (POLLS - READS) * POLL_SECONDS
     duration = deployment.gb_seconds(FUNCTION, seconds * 1e3)
     metrics = READS * (FIGURES + OF_A_REASON * FAILURE_REASONS)
-    reads = POLLS * (PARTITIONS + OPEN) / 2  # half a unit: eventually consistent
+    reads = POLLS * (QUERIES + OPEN) / 2  # half a unit: eventually consistent
     asked = p.metrics_asked_per_thousand
     rows = (
         ("http_api_requests", POLLS, "requests", p.http_api_per_million, MILLION, 1),

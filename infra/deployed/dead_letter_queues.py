@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from infra.dead_letters.reason import content_of, reason_of
@@ -19,9 +18,7 @@ from infra.deployed.account import translate_errors
 from infra.deployed.bounds import Bounds, TimeLimit
 from infra.deployed.stack import DeployedStack
 from infra.local.orderflow import order_id_in
-from infra.local.stack_loader import load
-from infra.local.template.project import TEMPLATE
-from infra.local.template.stack import Stack
+from infra.local.stack_loader import shipped
 from infra.views.dead_letter import DeadLetter
 from kernel.clock import timestamp
 
@@ -75,7 +72,7 @@ class DeadLetterQueues:
         self.patience = patience
         self.bounds = bounds or Bounds()
         self.sqs = stack.client("sqs", max_pool_connections=20)
-        self.template = template()
+        self.template = shipped()
         self.names = [name for name in self.template.dead_letter_queues if name in stack.names]
         self.sources = {
             queue.dead_letters: queue
@@ -196,12 +193,6 @@ class DeadLetterQueues:
             attributes=attributes,
             body=body,
         )
-
-
-@cache
-def template() -> Stack:
-    """Return the template, which is read once in a process."""
-    return load(TEMPLATE, {}, lambda _variable, value: value)
 
 
 def _reason(body: Mapping[str, Any], attributes: Mapping[str, str], max_receives: int) -> str:

@@ -6,10 +6,12 @@ without the engine.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from infra.local.template import resources
 from infra.local.template.functions import LocalValue
+from infra.local.template.project import TEMPLATE
 from infra.local.template.stack import Stack, Supported, TargetKind
 from infra.local.template.task_parameters import PARAMETERS
 
@@ -33,3 +35,12 @@ def load(path: Path, parameters: Mapping[str, str], local_value: LocalValue) -> 
         the place.
     """
     return resources.load(path, parameters, local_value, SUPPORTED)
+
+
+@cache
+def shipped() -> Stack:
+    """Return the stack of the project's template by its defaults, which is read once in a process.
+
+    Its readers share it, so none may change it.
+    """
+    return load(TEMPLATE, {}, lambda _variable, value: value)

@@ -11,8 +11,7 @@ from typing import Any
 
 from infra.deployed.account import translate_errors
 from infra.deployed.stack import DeployedStack
-from infra.local.stack_loader import load
-from infra.local.template.project import TEMPLATE
+from infra.local.stack_loader import shipped
 from infra.moving.lines import Row, numbered
 
 HIDDEN = 60
@@ -35,7 +34,7 @@ class StackQueues:
         self.stack = stack
         self.patience = patience
         self.sqs = stack.client("sqs", max_pool_connections=20)
-        template = load(TEMPLATE, {}, lambda _variable, value: value)
+        template = shipped()
         self.dead = [name for name in template.dead_letter_queues if name in stack.names]
         self.consumed = [
             consumer.queue for consumer in template.consumers if consumer.queue in stack.names

@@ -38,8 +38,7 @@ assert callable(getattr(importlib.import_module(module), function)), "the handle
 
 from infra.console import rendering
 from infra.console.stack import pages, readers, source
-from infra.local.stack_loader import load
-from infra.local.template.project import TEMPLATE
+from infra.local.stack_loader import shipped
 from infra.queries.pack import queries
 from infra.views.contract_catalogue import catalogue
 
@@ -48,7 +47,7 @@ templates = rendering.environment()
 for name in templates.list_templates():
     templates.get_template(name)
 assert templates.list_templates() and queries() and catalogue() and pages.PAGES
-assert load(TEMPLATE, {}, lambda _, value: value).state_machines
+assert shipped().state_machines
 """
 
 

@@ -109,7 +109,7 @@ def masked_change(change: Change) -> Change:
     is_hidden = any(key in FIELDS for key in keys) or (in_address and keys[-1] not in PUBLIC)
     named = parts[-1] if parts else ""
 
-    def shown(text: str | None) -> str | None:
+    def masked_side(text: str | None) -> str | None:
         if text is None:
             return None
         try:
@@ -119,7 +119,7 @@ def masked_change(change: Change) -> Change:
         shown = hidden(value) if is_hidden else _member(named, value, 0)
         return text if shown == value else write_exact(shown)
 
-    return Change(change.path, shown(change.before), shown(change.after))
+    return Change(change.path, masked_side(change.before), masked_side(change.after))
 
 
 def masked_field(text: str, path: str) -> str:

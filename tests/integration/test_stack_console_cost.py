@@ -55,7 +55,7 @@ def test_a_poll_of_the_overview_makes_the_requests_that_are_priced(stack: Deploy
     assert reading["GetMetricData"] == one_reason
     assert reading["DescribeAlarms"] + reading["ListMetrics"] == hosted_console.OTHER_CALLS
     assert reading["GetQueueAttributes"] == hosted_console.QUEUES
-    assert reading["Query"] == hosted_console.PARTITIONS
+    assert reading["Query"] == hosted_console.QUERIES
     assert other["Query"] + other["GetQueueAttributes"] == 0, "kept for some seconds"
 
 

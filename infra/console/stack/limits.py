@@ -1,16 +1,12 @@
 """The bounds of a stack's console, by its home: a loopback port, or a function behind API Gateway.
 
-===========================  ======================================================================
-bound of AWS                 source
-===========================  ======================================================================
-30 s for an answer           Amazon API Gateway quotas, HTTP API: maximum integration timeout
-6 MB for an answer           Lambda quotas, invocation payload (synchronous)
-===========================  ======================================================================
+API Gateway waits 30 seconds for an answer (API Gateway quotas, HTTP API: maximum integration
+timeout). They include a cold start, so the hosted console ends its work earlier. The size of an
+answer has a last check (`infra.console.hosted.response_limit`).
 
-The 30 seconds include a cold start, so the hosted console ends its work well before. The time of an
-operation is bounded twice: it takes a number of dead letters that usually ends in time, and begins
-none after its time. A redrive that is replaced by a run makes the most calls: about 12 for a dead
-letter, of some 10 to 20 ms each.
+The time of an operation is bounded twice: it takes a number of dead letters that usually ends in
+time, and begins none after its time. A dead letter that a run replaces has the most calls: about
+12, of some 10 to 20 ms each.
 """
 
 import math

@@ -27,8 +27,7 @@ from infra.deployed.stack import DeployedStack
 from infra.errors import NotFound
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.orderflow import is_dead_letter_queue
-from infra.local.stack_loader import load
-from infra.local.template.project import TEMPLATE
+from infra.local.stack_loader import shipped
 from infra.local.template.stack import Stack
 from infra.views.health import Health, Workers
 from infra.views.order_story import OrderStory, StoryAction, StoryDeadLetter, StoryRun
@@ -85,10 +84,10 @@ class StackSource:
         """Raise `Absent`."""
         raise Absent(MISSING[Feature.DIRECTORY])
 
-    @cached_property
+    @property
     def stack(self) -> Stack:
         """The resources of the template."""
-        return load(TEMPLATE, {}, lambda _variable, value: value)
+        return shipped()
 
     def renew(self) -> None:
         """Read everything again at its next use: another process may have changed something."""
