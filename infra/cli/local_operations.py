@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from infra.local.engine.engine import Engine
 
 Answer = dict[str, Any]
-Operations = Mapping[str, Callable[[Any], "Future[Answer]"]]
+Operations = Mapping[str, Callable[[Any], "Future[Answer] | Answer"]]
+"""Operations by their names; one that only reads answers without a turn of the engine."""
 
 PATIENCE = 30.0
 """Seconds that a server may take for an answer."""
@@ -83,6 +84,8 @@ def operate_in(
 
     try:
         answer = operations[f"Orderflow.{name}"](request)
+        if isinstance(answer, dict):
+            return answer
         engine.turn(0)
         return answer.result(0)
     except InvalidRequest as error:

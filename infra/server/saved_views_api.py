@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from infra.errors import InvalidRequest
 from infra.local.engine.engine import Engine
 from infra.server.dead_letters_api import operator_in
+from infra.views.saved_views import LISTS
 from kernel.visible_text import is_visible
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ Request = Mapping[str, Any]
 Operation = Callable[[Request], "Future[Answer]"]
 
 FIELD_TYPES: Mapping[str, type] = dict.fromkeys(("page", "name", "query"), str)
-
-PAGES = ("orders", "bus", "dead_letters")
-"""The lists whose filters are saved."""
 
 MAX_NAME, MAX_QUERY, MAX_VIEWS = 60, 6_000, 50
 """Maximum characters of a name and of filters, and views of a list."""
@@ -76,8 +74,8 @@ def saved_view_operations(engine: Engine) -> dict[str, Operation]:
 
 def _page(request: Request) -> str:
     page = _text(request, "page", MAX_NAME)
-    if page not in PAGES:
-        problem = f"page: {page!r} is none of {', '.join(PAGES)}"
+    if page not in LISTS:
+        problem = f"page: {page!r} is none of {', '.join(LISTS)}"
         raise InvalidRequest("ValidationException", problem)
     return page
 

@@ -106,11 +106,9 @@ def save(
     where = _machine(stack, data)
     query = query_of(page.key, _filters(page, filters))
     request = {"page": page.key, "name": name, "query": query}
-    operate_by(saved_view_operations, where, "SaveView", request)
+    answer, _ = operate_by(saved_view_operations, where, "SaveView", request)
     with closing(where.reader()) as reader:
-        [view] = [
-            each for each in saved_views(reader, page.key) if each.name == " ".join(name.split())
-        ]
+        [view] = [each for each in saved_views(reader, page.key) if each.name == answer["name"]]
     document = _as_json(where, page, view)
     console.print(f"the view {view.name} is saved: {document['address']}")
     finish(document, as_json=as_json)

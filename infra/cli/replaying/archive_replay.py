@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
-from infra.cli.errors import CommandError
 from infra.cli.event_files import read_event
-from infra.cli.local_operations import ask
+from infra.cli.local_operations import Operations, ask, operate_by, operate_in
 from infra.cli.replaying import proof
 from infra.cli.replaying.file_source import Item
 from infra.cli.replaying.progress import ReplayProgress
-from infra.errors import InvalidRequest
-from infra.local.clock import Clock
 from infra.local.directory.data_directory import DataDirectory
 from infra.local.engine.engine import Engine
 from infra.local.platform import platform
 from infra.local.settle import settle, work_off
 from infra.local.template.stack import Stack
+from infra.server.replays_api import ReplaysApi
 from infra.terminal.output import console
 from infra.views.local_health import time_of
 from infra.views.replays import RUNNING, ReplayState, find_replay, replay_list
@@ -73,13 +71,7 @@ def change(where: DataDirectory, operation: str, name: str) -> None:
 
     ``operation`` is ``PauseReplay``, ``ResumeReplay`` or ``CancelReplay``.
     """
-    address = where.served_at()
-    if address is not None:
-        ask(where, address, operation, {"ReplayName": name})
-        return
-    with _here(where, workers=0, clock=Clock()) as engine:
-        engine.accept_only = True
-        _run(engine, operation, {"ReplayName": name})
+    operate_by(_operations, where, operation, {"ReplayName": name})
 
 
 class ArchiveReplay:
@@ -116,10 +108,10 @@ class ArchiveReplay:
                 ask(self.where, address, "StartReplay", _until(request, until or time.time()))
                 self._follow(name)
             else:
-                with _here(self.where) as engine:
+                with platform(self.where) as engine:
                     # opening a sandbox moves its times, so the clock is read afterwards
                     end = engine.clock.now() if until is None else until
-                    _run(engine, "StartReplay", _until(request, end))
+                    operate_in(engine, _operations(engine), "StartReplay", _until(request, end))
                     work = settle if engine.clock.skips else work_off
                     work(engine, self._shows(engine.journal.database, name))
         except KeyboardInterrupt:
@@ -163,21 +155,5 @@ def _until(request: Mapping[str, Any], end: float) -> dict[str, Any]:
     return {**request, "EventEndTime": end}
 
 
-@contextmanager
-def _here(where: DataDirectory, workers: int = 2, clock: Clock | None = None) -> Iterator[Engine]:
-    where.require_database()
-    with platform(where, clock=clock, workers=workers) as engine:
-        yield engine
-
-
-def _run(engine: Engine, operation: str, request: dict[str, Any]) -> None:
-    """Run an operation of the port in this process."""
-    from infra.server.replays_api import ReplaysApi
-
-    operations = ReplaysApi(engine, engine.journal.database).operations()
-    try:
-        answer: Any = operations[f"Orderflow.{operation}"](request)
-        engine.turn(0)
-        answer.result(0)
-    except InvalidRequest as error:
-        raise CommandError(str(error)) from None
+def _operations(engine: Engine) -> Operations:
+    return ReplaysApi(engine, engine.journal.database).operations()

@@ -35,35 +35,35 @@ def test_an_error_is_not_kept() -> None:
 
 
 def test_a_value_read_before_an_action_is_not_kept_after_it() -> None:
-    kept = Cache(SetClock())
+    cache = Cache(SetClock())
 
     def read_while_an_action_ends() -> str:
-        kept.clear()
+        cache.clear()
         return "before the action"
 
-    assert kept.get("a", 10, read_while_an_action_ends) == "before the action"
-    assert kept.get("a", 10, lambda: "after it") == "after it"
+    assert cache.get("a", 10, read_while_an_action_ends) == "before the action"
+    assert cache.get("a", 10, lambda: "after it") == "after it"
 
 
 def test_a_value_whose_making_was_interrupted_by_a_stop_of_the_process_is_not_kept() -> None:
     clock = SetClock()
-    kept = Cache(clock)
+    cache = Cache(clock)
 
     def read_while_the_process_is_stopped() -> str:
         clock.now += SLOWEST + 1
         return "before the stop"
 
-    assert kept.get("a", 600, read_while_the_process_is_stopped) == "before the stop"
-    assert kept.get("a", 600, lambda: "after it") == "after it"
+    assert cache.get("a", 600, read_while_the_process_is_stopped) == "before the stop"
+    assert cache.get("a", 600, lambda: "after it") == "after it"
 
 
 def test_a_clock_that_is_set_back_keeps_no_value_for_longer() -> None:
     clock = SetClock()
     clock.now = 1_000.0
-    kept = Cache(clock)
-    kept.get("a", 10, lambda: 1)
+    cache = Cache(clock)
+    cache.get("a", 10, lambda: 1)
     clock.now = 500.0
-    assert kept.get("a", 10, lambda: 2) == 2
+    assert cache.get("a", 10, lambda: 2) == 2
 
 
 def test_of_several_threads_one_makes_the_value() -> None:

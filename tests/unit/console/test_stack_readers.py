@@ -32,9 +32,8 @@ def test_threads_of_ended_requests_give_their_places_back_to_later_event_loops()
     with pytest.raises(AWSError, match="has not answered"):  # every place is taken
         asyncio.run(opened.read(lambda _: begun.append(1)))
     stuck.set()
-    patient = opened
-    patient._deadline = 5.0  # noqa: SLF001
-    assert asyncio.run(patient.read(lambda _: "an answer")) == "an answer"
+    opened._deadline = 5.0  # noqa: SLF001
+    assert asyncio.run(opened.read(lambda _: "an answer")) == "an answer"
     assert begun == []
 
 
