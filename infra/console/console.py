@@ -6,7 +6,6 @@ page becomes a page with the reason, and is logged; nothing else is affected.
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -210,7 +209,7 @@ class Console:
             except Refusal as refusal:
                 status = _STATUSES.get(type(refusal), HTTPStatus.CONFLICT)
                 return self._problem(request, page, status, str(refusal))
-            except (StoreError, VersionConflict) as error:  # such as those of the sessions
+            except (StoreError, VersionConflict) as error:  # such as that of a sign-out
                 return self._problem(request, page, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
             except Stopped:
                 text = "the platform has stopped; reload when it is running again"
@@ -290,10 +289,7 @@ class Console:
         }
 
     def _problem(self, request: Request, page: Page | None, status: int, text: str) -> Response:
-        visitor = None
-        with suppress(StoreError):  # the sessions do not answer, which may be the problem
-            visitor = self._visitor(request)
-        visitor = visitor or Visitor("", frozenset())
+        visitor = self._visitor(request) or Visitor("", frozenset())
         title = HTTPStatus(status).phrase
         view = View("problem.html", title, {"text": text, "status": status})
         page = page or Page("problem", "")

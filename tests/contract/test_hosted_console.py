@@ -72,7 +72,7 @@ def test_switching_the_console_changes_no_other_resource() -> None:
 
 
 def test_switching_it_off_deletes_all_of_it() -> None:
-    """A kept pool would be an orphan with its users: the next one is another pool."""
+    """A retained pool would have users and no console: the next console has another pool."""
     for name in OURS:
         assert not {"DeletionPolicy", "UpdateReplacePolicy"} & RESOURCES[name].keys(), name
     assert "DeletionProtection" not in properties("ConsoleUserPool")

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.console.callers import Callers
-from infra.console.console import Console, build
+from infra.console.console import build
 from infra.console.hosted import notices as of_notices
+from infra.console.hosted.application import HostedConsole
+from infra.console.hosted.callers import COOKIE, HostedCallers
 from infra.console.hosted.look import BucketSample
 from infra.console.hosted.notices import TableNotices
 from infra.console.hosted.sessions import KEPT, LIFETIME, MAX_KEPT, TableSessions
-from infra.console.hosted.user_pool import User
+from infra.console.hosted.user_pool import Rights, User, UserPool
 from infra.console.loopback import TerminalLog
 from infra.console.notices import Notice
-from infra.console.page import Capability, Home, Visitor
+from infra.console.page import Capability, Home
 from infra.console.stack.pages import PAGES
 from infra.console.stack.readers import StackReaders
 from infra.console.stack.source import StackSource
@@ -28,6 +29,7 @@ from orders.dynamodb import DynamoOrders
 from storage.dynamodb.table import Table
 from tests.fakes.clock import SetClock
 from tests.fakes.console import Shown, ask
+from tests.fakes.hosted_console import HOST, URL
 from tests.fakes.records import order
 from tests.fakes.stack_console import counted_calls, refusing
 from tests.integration.deployed import BUCKET
@@ -217,16 +219,14 @@ def test_an_action_that_has_happened_is_no_failure_without_the_table(
 # ---- the console with both
 
 
-class TableCallers(Callers):
-    """Callers whose sessions are in a table."""
+class Operators(UserPool):
+    """A user pool of operators alone."""
 
-    def __init__(self, sessions: TableSessions) -> None:
-        super().__init__(None)
-        self._found = sessions
+    def __init__(self) -> None:
+        super().__init__(None, "any", time.time)
 
-    def visitor(self, session: str | None) -> Visitor | None:
-        user = self._found.user(session)
-        return None if user is None else Visitor(user.name, frozenset(Capability))
+    def rights(self, user: User) -> Rights:
+        return frozenset(Capability)
 
 
 class Container:
@@ -238,12 +238,15 @@ class Container:
         self.sessions = TableSessions(stack.table(), clock)
         notices = TableNotices(stack.table(), clock, source.renew)
         home = Home(PAGES, StackReaders(source), 15, notices)
-        self.console: Console = build(source, TableCallers(self.sessions), TerminalLog(), home)
+        callers = HostedCallers(self.sessions, Operators())
+        self.console = HostedConsole(build(source, callers, TerminalLog(), home), callers, URL)
         self._runner = runner
 
     def ask(self, method: str, path: str, session: str, body: bytes = b"") -> Shown:
         given = {
-            "cookie": f"orderflow_console={session}",
+            "host": HOST,
+            "origin": URL,
+            "cookie": f"{COOKIE}={session}",
             "content-type": "application/x-www-form-urlencoded",
         }
         return self._runner.run(ask(self.console, 443, (method, path), given, body))
